@@ -1,0 +1,60 @@
+# Every target first makes .venv when it is missing or older than the pins, and says what it does.
+#   make repro   set up, run the whole pipeline, print the scores
+#   make test    set up, run every check
+#   make ui      the MLflow UI over what was published, on http://127.0.0.1:5000
+#   make report  bring report/index.html up to date
+#   make bench   time our training against plain loops, side by side
+#   make clean   remove what the pipeline wrote; .venv and downloaded data stay
+
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+
+.PHONY: repro test ui report bench clean setup setup-test
+.DELETE_ON_ERROR:
+
+repro: setup
+	reprogan doctor --fall-back-offline
+	dvc repro
+	reprogan summary
+
+test: setup-test
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m pytest
+
+ui: setup
+	reprogan ui
+
+report: setup
+	dvc repro report
+	@echo "open report/index.html"
+
+bench: setup
+	reprogan bench
+
+clean:
+	rm -rf data/checked data/processed models samples report .reprogan .dvc/cache .dvc/tmp mlruns mlflow.db mlflow.db.lock
+	git checkout -q -- metrics 2>/dev/null || true
+
+setup: $(VENV)/.ready
+setup-test: $(VENV)/.ready-test
+
+# The pins are the whole closure, so pip has nothing to resolve (--no-deps) and `pip check` proves it.
+$(VENV)/.ready: requirements-compute.txt requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $$($(PYTHON) --version); ReproGAN needs Python 3.11 or later; run: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "Making $(VENV): torch and friends, about 3 GB to fetch the first time; a few minutes"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --no-deps --no-compile -r requirements.txt
+	$(PIP) install --quiet --no-deps --no-compile --no-build-isolation --editable .
+	$(PIP) check
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready requirements-test.txt
+	@echo "Adding what the checks need to $(VENV)"
+	$(PIP) install --quiet --no-deps --no-compile -r requirements-test.txt
+	$(PIP) check
+	@touch $@

@@ -1,0 +1,1 @@
+"""A reproducible pipeline that trains, samples, evaluates and publishes the GANs of the classic curriculum."""

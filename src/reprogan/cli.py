@@ -1,0 +1,125 @@
+"""The command `reprogan`."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reprogan.config import Parameters, load
+from reprogan.entry import exit_status, pin_instruction_set, repository_root
+
+
+def _in_repository(work: Callable[..., None]) -> Callable[..., None]:
+    """Run a command from the repository root with checked parameters; the user's mistakes become one line."""
+
+    @wraps(work)
+    def command(**arguments: Any) -> None:
+        def start() -> None:
+            os.chdir(repository_root())
+            params = load()
+            pin_instruction_set(params.compute)
+            work(params, **arguments)
+
+        sys.exit(exit_status(start))
+
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="reprogan")
+def main() -> None:
+    """Train, sample, evaluate and publish the GANs of the classic curriculum, reproducibly."""
+
+
+@main.command()
+@click.option("--fall-back-offline", is_flag=True, help="Where nothing serves the digits, apply the profile offline.")
+@_in_repository
+def doctor(params: Parameters, fall_back_offline: bool) -> None:
+    """Say what this machine offers and whether the pipeline can run here."""
+    from reprogan import doctor as examination
+    from reprogan.check import check_blocks
+
+    check_blocks(params)
+    findings = examination.examine(params, Path.cwd(), os.environ)
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.good else 'no '} {finding.subject:8} {finding.found}")
+    if not examination.data_can_be_had(findings):
+        if fall_back_offline:
+            examination.fall_back_offline(Path.cwd())
+        else:
+            raise examination.nothing_serves(params)
+
+
+@main.command()
+@click.argument("name")
+def profile(name: str) -> None:
+    """Merge profiles/NAME.yaml into params.yaml, keeping its comments."""
+
+    def start() -> None:
+        from reprogan.profile import apply_profile
+
+        changes = apply_profile(name, repository_root())
+        for change in changes:
+            click.echo(change)
+        click.echo(f"params.yaml: profile {name}, {len(changes)} values changed; `dvc repro` runs what that changes")
+
+    sys.exit(exit_status(start))
+
+
+@main.command()
+@click.argument("variants", nargs=-1)
+@_in_repository
+def publish(params: Parameters, variants: tuple[str, ...]) -> None:
+    """Make MLflow say what DVC holds, for all variants or those named. Twice in a row adds nothing."""
+    from reprogan.tracking.publish import publish as publish_variants
+
+    for name in variants:
+        params.variant(name)
+    for published in publish_variants(params, Path.cwd(), list(variants) or None):
+        click.echo(str(published))
+
+
+@main.command()
+@_in_repository
+def summary(params: Parameters) -> None:
+    """Print each variant's scores and speed, and where the report and the MLflow UI are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from reprogan.summary import rows
+
+    table = Table(title="ReproGAN")
+    for heading in ("variant", "data", "images seen", "scores", "images/s"):
+        table.add_column(heading, justify="right" if heading.startswith("images") else "left")
+    for row in rows(params, Path.cwd()):
+        table.add_row(row.variant, row.data, row.images_seen, row.scores, row.speed)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    click.echo("report: report/index.html\nMLflow UI: make ui, then http://127.0.0.1:5000")
+
+
+@main.command()
+@click.option("--port", default=5000, show_default=True)
+@_in_repository
+def ui(params: Parameters, port: int) -> None:
+    """Open the MLflow UI over the tracking store, on the loopback interface."""
+    from reprogan.tracking.store import serve_ui
+
+    serve_ui(port)
+
+
+@main.command()
+@click.option("--images", default=None, type=click.IntRange(min=1), help="Images a measurement, instead of the default.")
+@_in_repository
+def bench(params: Parameters, images: int | None) -> None:
+    """Time our training against plain, well-written loops of the same networks, side by side."""
+    from reprogan.bench import run_benchmarks
+
+    run_benchmarks(params, Path.cwd(), images)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Typed parameters: `params.yaml` read strictly, every mistake named in one line before any work.
+
+What only one architecture or one system knows (its `network` and `objective` blocks) is typed beside its
+code, in `models/<architecture>.py` and `systems/<system>.py`; this file holds what all of them share, so that
+a new variant touches no file that another variant's stages depend on.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from reprogan.errors import UserError
+
+PARAMS_FILE = "params.yaml"
+EMBEDDED = "embedded"
+
+Sha256 = str
+
+
+class Strict(BaseModel):
+    """A block of parameters: unknown keys and wrong types are errors, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Compute(Strict):
+    """Where and how numbers are computed. All of it can change the bits of a result."""
+
+    device: Literal["cpu", "cuda", "mps"]
+    threads: int = Field(ge=1, le=256)
+    isa: Literal["avx2", "native"]
+    precision: Literal["float32", "tf32", "bf16"]
+    channels_last: bool
+
+
+class IdxFile(Strict):
+    """One gzipped IDX file: its name under every mirror and the sha256 of the gzipped bytes."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
+    sha256: Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class IdxFiles(Strict):
+    """The four files of a data set in MNIST's format."""
+
+    train_images: IdxFile
+    train_labels: IdxFile
+    test_images: IdxFile
+    test_labels: IdxFile
+
+
+class IdxSet(Strict):
+    """A data set in MNIST's format: where its files can be had and what its labels mean."""
+
+    mirrors: tuple[str, ...] = Field(min_length=1, strict=False)
+    classes: tuple[str, ...] = Field(min_length=1, strict=False)
+    files: IdxFiles
+
+
+class Digits(Strict):
+    """What `prepare_digits` prepares: one of `sets` by its name, or the embedded digits of scikit-learn."""
+
+    source: str
+    sets: dict[str, IdxSet]
+
+    @model_validator(mode="after")
+    def _source_is_known(self) -> "Digits":
+        known = [EMBEDDED, *sorted(self.sets)]
+        if self.source not in known:
+            raise ValueError(f"source is {self.source!r}; expected one of {', '.join(known)}")
+        return self
+
+
+class Schedule(Strict):
+    """Learning rate over the budget: constant, or constant until `start` and then a cosine down to zero."""
+
+    kind: Literal["constant", "cosine"]
+    start: float = Field(default=0.0, ge=0, lt=1, description="share of the budget after which the decay begins")
+
+
+class Training(Strict):
+    """What the trainer needs to know of any system. Every interval and budget counts images seen."""
+
+    seed: int = Field(ge=0)
+    images: int = Field(ge=1, description="budget: training images seen, repeats counted")
+    batch_size: int = Field(ge=1)
+    schedule: Schedule
+    ema_half_life: int | None = Field(ge=1, description="images after which a weight's share in the average halves")
+    log_every: int = Field(ge=1)
+    checkpoint_every: int = Field(ge=1)
+    milestones: tuple[int, ...] = Field(strict=False, description="images seen at which progress is drawn")
+
+    @field_validator("milestones")
+    @classmethod
+    def _milestones_rise(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in zip(milestones, milestones[1:], strict=False)):
+            raise ValueError(f"milestones are {list(milestones)}; expected rising numbers of images")
+        if milestones and milestones[0] < 0:
+            raise ValueError(f"milestones begin at {milestones[0]}; expected 0 or more images")
+        return milestones
+
+
+class Sampling(Strict):
+    """What `sample` draws from a trained model."""
+
+    seed: int = Field(ge=0)
+    count: int = Field(ge=100, description="images drawn for scoring")
+
+
+class Variant(Strict):
+    """One model: which system trains which architecture on which data, and with which settings."""
+
+    system: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    architecture: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    data: Literal["digits"]
+    extractor: str
+    network: dict[str, Any]
+    objective: dict[str, Any]
+    training: Training
+    sampling: Sampling
+
+
+class Evaluation(Strict):
+    """How many images stand on each side of a score, and the seed that chooses them."""
+
+    seed: int = Field(ge=0)
+    count: int = Field(ge=100)
+
+
+class Parameters(Strict):
+    """The whole of `params.yaml`."""
+
+    profile: str
+    compute: Compute
+    digits: Digits
+    evaluation: Evaluation
+    variants: dict[str, Variant]
+
+    @field_validator("variants")
+    @classmethod
+    def _names_are_paths(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+        for name in variants:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise ValueError(f"variant {name!r}: expected lower-case letters, digits and _")
+        return variants
+
+    @model_validator(mode="after")
+    def _extractors_exist(self) -> "Parameters":
+        for name, variant in self.variants.items():
+            extractor = self.variants.get(variant.extractor)
+            if extractor is None or extractor.system != "classifier":
+                classifiers = sorted(v for v, block in self.variants.items() if block.system == "classifier")
+                raise ValueError(
+                    f"variants.{name}.extractor is {variant.extractor!r}; expected a classifier: {', '.join(classifiers)}"
+                )
+        return self
+
+    def variant(self, name: str) -> Variant:
+        """The block `variants.<name>`; raises UserError for a name that is not there."""
+        try:
+            return self.variants[name]
+        except KeyError:
+            raise UserError(
+                f"{PARAMS_FILE}: no variant {name!r}; expected one of {', '.join(self.variants)}"
+            ) from None
+
+
+class _Yaml12Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2 floats: `2e-4` is a number, as DVC writes it after `-S`."""
+
+
+_Yaml12Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml12Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML file with YAML 1.2 floats. Raises UserError, one line, if it is missing or not YAML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; expected a readable YAML file") from error
+    try:
+        return yaml.load(text, Loader=_Yaml12Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+
+
+Block = TypeVar("Block", bound=Strict)
+
+
+def parse(block: type[Block], values: Any, where: str) -> Block:
+    """Validate `values` as `block`; `where` is the file and key prefix an error begins with."""
+    try:
+        return block.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_one_line(error, where, block)) from None
+
+
+def load(path: Path = Path(PARAMS_FILE)) -> Parameters:
+    """Read and validate `params.yaml`. Raises UserError naming file, key, value and what is allowed."""
+    return parse(Parameters, read_yaml(path), f"{path}: ")
+
+
+def _one_line(error: ValidationError, where: str, block: type[Strict]) -> str:
+    """The first mistake of a failed validation (and how many more), as one line."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        text = f"{key}: unknown key; expected one of {', '.join(_known_keys(block, first['loc'][:-1]))}"
+    elif first["type"] == "missing":
+        text = f"{key}: missing; add it"
+    elif first["type"] == "value_error":
+        text = f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
+    else:
+        found = repr(first["input"])
+        found = found if len(found) <= 80 else f"{found[:77]}..."
+        text = f"{key}: found {found}; {first['msg'][0].lower()}{first['msg'][1:]}"
+    more = len(error.errors()) - 1
+    return f"{where}{text}" + (f" (and {more} more)" if more else "")
+
+
+def _known_keys(block: type[Strict], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the block found at `location` below `block` may have."""
+    inner: Any = block
+    for part in location:
+        if isinstance(inner, type) and issubclass(inner, Strict):
+            inner = inner.model_fields[str(part)].annotation
+        else:  # a dict[str, Block]: its values
+            inner = get_args(inner)[1]
+    return list(inner.model_fields)

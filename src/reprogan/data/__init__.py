@@ -1,0 +1,1 @@
+"""Data sets: fetched, checked, prepared into one HDF5 container, read in batches."""

@@ -1,0 +1,64 @@
+"""Training batches from a data set that is resident on the device as uint8: gathered and scaled there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images` float32 (N, C, H, W) in [-1, 1] and their `labels` int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 (...) in 0..255 => float32 (...) in [-1, 1]."""
+    return images.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """float (...) in [-1, 1] => uint8 (...) in 0..255, rounded to the nearest; what lies outside is clamped."""
+    return images.add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+class ResidentImages:
+    """A shuffled, endless stream of a data set's images, addressed by position.
+
+    Position p is image `permutation(p // N)[p % N]` of the N: batches cross the end of an epoch without dropping
+    or repeating an image, and any batch can be drawn again by itself.
+    """
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, device: torch.device, permutation: Callable[[int, int], Tensor]
+    ) -> None:
+        """`images` uint8 (N, C, H, W), `labels` int64 (N,); `permutation(epoch, N)` gives the order of an epoch."""
+        self.images = images.to(device)
+        self.labels = labels.to(device)
+        self._permutation = permutation
+        self._epochs: dict[int, Tensor] = {}
+
+    def batch(self, position: int, size: int) -> Batch:
+        """The `size` images from `position` on."""
+        chosen = self._order(position, size)
+        return Batch(to_float(self.images.index_select(0, chosen)), self.labels.index_select(0, chosen))
+
+    def _order(self, position: int, size: int) -> Tensor:
+        parts: list[Tensor] = []
+        while size > 0:
+            epoch, start = divmod(position, len(self.labels))
+            part = self._epoch(epoch)[start : start + size]
+            parts.append(part)
+            position += len(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _epoch(self, epoch: int) -> Tensor:
+        if epoch not in self._epochs:
+            # The epoch before may still be needed: a batch can cross the boundary.
+            self._epochs = {e: order for e, order in self._epochs.items() if e == epoch - 1}
+            self._epochs[epoch] = self._permutation(epoch, len(self.labels)).to(self.images.device)
+        return self._epochs[epoch]

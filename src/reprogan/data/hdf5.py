@@ -1,0 +1,207 @@
+"""The one container of prepared data: HDF5 with groups `train` and `test`, images as uint8 (N, C, H, W)."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import h5py
+import numpy as np
+
+from reprogan.atomic import atomic_path
+from reprogan.errors import UserError
+
+SCHEMA = "reprogan-1"
+SPLITS = ("train", "test")
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One split: images uint8 (N, C, H, W), labels int64 (N,), each label an index into the classes."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a container holds, without its images."""
+
+    name: str  # the data set's own: "mnist", "embedded digits"
+    classes: tuple[str, ...]  # what the labels 0, 1, ... mean
+    sources: dict[str, str]  # {file it was made from: sha256}
+    image_shape: tuple[int, int, int]  # C, H, W
+    counts: dict[str, int]  # {"train": images, "test": images}
+
+
+def write(
+    path: Path, *, name: str, classes: tuple[str, ...], sources: dict[str, str], train: Arrays, test: Arrays
+) -> None:
+    """Write a container, whole or not at all. Equal input gives equal bytes.
+
+    Datasets are contiguous and uncompressed: the fastest to read, and no zlib build can change the bytes.
+    Raises ValueError for arrays that the schema does not allow, OSError where the disk refuses.
+    """
+    for split, arrays in zip(SPLITS, (train, test), strict=True):
+        found = (arrays.images.dtype, arrays.images.shape, arrays.labels.dtype, arrays.labels.shape)
+        if problem := _shape_problem(*found) or _label_problem(arrays.labels, classes):
+            raise ValueError(f"{split}: {problem}")
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise ValueError(f"train images are {train.images.shape[1:]}, test images {test.images.shape[1:]}")
+    with create(path) as file:
+        file.attrs["schema"] = SCHEMA
+        file.attrs["name"] = name
+        file.attrs["classes"] = np.array(classes, dtype=h5py.string_dtype())
+        file.attrs["sources"] = json.dumps(sources, sort_keys=True)
+        for split, arrays in zip(SPLITS, (train, test), strict=True):
+            group = file.create_group(split)
+            group.create_dataset("images", data=arrays.images)
+            group.create_dataset("labels", data=arrays.labels)
+
+
+@contextmanager
+def create(path: Path) -> Iterator[h5py.File]:
+    """Yield a new HDF5 file that takes the place of `path` once it is complete, or never.
+
+    When the disk refuses (full, over quota), raises OSError with number and file name once the block ends.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w+b", buffering=0) as raw:
+        disk = _Disk(raw)
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file
+        finally:
+            if disk.refusal:
+                number = disk.refusal.errno or errno.EIO
+                raise OSError(number, os.strerror(number), str(path)) from disk.refusal
+
+
+class _Disk:
+    """A file for HDF5 to write to that keeps the disk's first refusal to itself and ignores all that follows.
+
+    Told of a failed write, HDF5 fails again while it closes the file, and may take the whole process with it.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.refusal: OSError | None = None
+
+    def write(self, content: memoryview) -> int:
+        """Write all of `content`, unless the disk has refused before."""
+        rest = memoryview(content)
+        try:
+            while rest and not self.refusal:
+                rest = rest[self._raw.write(rest) :]
+        except OSError as error:
+            self.refusal = error
+        return len(content)
+
+    def truncate(self, size: int) -> int:
+        """Set the file's size, unless the disk has refused before."""
+        try:
+            if not self.refusal:
+                self._raw.truncate(size)
+        except OSError as error:
+            self.refusal = error
+        return size
+
+    def __getattr__(self, name: str) -> Any:
+        """seek, tell, readinto and flush are the file's own."""
+        return getattr(self._raw, name)
+
+
+def describe(path: Path) -> Description:
+    """Read what a container holds (labels are looked at, images are not).
+
+    Raises UserError, one line, when the file is missing, is not HDF5, is truncated or has another schema.
+    """
+    with _open(path) as file:
+        return _describe(file)
+
+
+def read(path: Path, split: Split) -> Arrays:
+    """Read one split into memory: images uint8 (N, C, H, W), labels int64 (N,). Raises UserError as `describe`."""
+    with _open(path) as file:
+        _describe(file)
+        return Arrays(images=file[split]["images"][()], labels=file[split]["labels"][()])
+
+
+class _Damaged(Exception):
+    """What is wrong with a container: what was found and what was expected."""
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    """Open a container for reading; whatever is wrong with it becomes one line that says how to make it again."""
+    again = "run `dvc repro prepare_digits`"
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except _Damaged as error:
+        raise UserError(f"{path}: {error}; {again}") from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {again}") from None
+    except PermissionError as error:
+        raise OSError(error.errno, os.strerror(error.errno or errno.EACCES), str(path)) from error
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        text = str(error)
+        if "truncated file" in text:
+            problem = "truncated"
+        elif "signature not found" in text:
+            problem = "not an HDF5 file"
+        else:
+            problem = f"cannot be read ({text.splitlines()[0][:120]})"
+        raise UserError(f"{path}: {problem}; expected a container of schema {SCHEMA}; {again}") from None
+
+
+def _describe(file: h5py.File) -> Description:
+    """Check all of a container but its pixels, and describe it. Raises _Damaged."""
+    schema = file.attrs.get("schema")
+    if not isinstance(schema, str) or schema != SCHEMA:
+        found = f"schema {schema!r}" if isinstance(schema, str) else "no schema"
+        raise _Damaged(f"{found}; expected {SCHEMA!r}")
+    try:
+        name = str(file.attrs["name"])
+        classes = tuple(str(label) for label in file.attrs["classes"])
+        sources = {str(source): str(sha256) for source, sha256 in json.loads(file.attrs["sources"]).items()}
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
+        raise _Damaged("attributes name, classes and sources missing or of another kind") from None
+    shapes, counts = [], {}
+    for split in SPLITS:
+        images, labels = (file.get(f"{split}/{dataset}") for dataset in ("images", "labels"))
+        if not (isinstance(images, h5py.Dataset) and isinstance(labels, h5py.Dataset)):
+            raise _Damaged(f"no images and labels in group {split!r}")
+        problem = _shape_problem(images.dtype, images.shape, labels.dtype, labels.shape)
+        if problem := problem or _label_problem(labels[()], classes):
+            raise _Damaged(f"{split}: {problem}")
+        shapes.append(images.shape[1:])
+        counts[split] = int(images.shape[0])
+    if shapes[0] != shapes[1]:
+        raise _Damaged(f"train images are {shapes[0]}, test images {shapes[1]}; expected one shape")
+    channels, height, width = (int(size) for size in shapes[0])
+    return Description(name, classes, sources, (channels, height, width), counts)
+
+
+def _shape_problem(
+    images_type: np.dtype, images_shape: tuple[int, ...], labels_type: np.dtype, labels_shape: tuple[int, ...]
+) -> str | None:
+    """What keeps images and labels of these kinds and shapes from being one split, or None."""
+    if images_type != np.uint8 or len(images_shape) != 4 or 0 in images_shape:
+        return f"images are {images_type} {images_shape}; expected uint8 (N, C, H, W)"
+    if labels_type != np.int64 or labels_shape != images_shape[:1]:
+        return f"labels are {labels_type} {labels_shape}; expected int64 ({images_shape[0]},), one an image"
+    return None
+
+
+def _label_problem(labels: np.ndarray, classes: tuple[str, ...]) -> str | None:
+    """The first label that is no index into `classes`, as a sentence, or None."""
+    outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if len(outside):
+        return f"label {labels[outside[0]]} of image {outside[0]}; expected 0 to {len(classes) - 1}"
+    return None

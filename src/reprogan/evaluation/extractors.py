@@ -1,0 +1,70 @@
+"""A trained classifier as feature extractor: features and answers of many images in one pass, block by block."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import torch
+from torch import Tensor, nn
+
+from reprogan.data.batches import to_float
+from reprogan.errors import UserError
+from reprogan.models.trained import Description, load, main_weights
+
+# Fixed, because kernels are chosen by the batch's size: another block could change the last bits of a feature.
+BLOCK = 500
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A trained classifier and where it comes from: its variant (`description`) and its weights' sha256."""
+
+    network: nn.Module
+    description: Description
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What a classifier made of N images: `features` float32 (N, D) and `logits` float32 (N, K)."""
+
+    features: Tensor
+    logits: Tensor
+
+
+def load_extractor(folder: Path) -> Extractor:
+    """The classifier in `models/<variant>`. Raises UserError if it is missing, damaged or no classifier."""
+    trained = load(folder)
+    network = trained.networks.get("classifier")
+    if network is None:
+        raise UserError(
+            f"{folder}: a model of system {trained.description.system!r}; expected a classifier; "
+            "name one as the variant's extractor in params.yaml"
+        )
+    return Extractor(network, trained.description, hashlib.sha256(main_weights(folder).read_bytes()).hexdigest())
+
+
+def extract(extractor: Extractor, blocks: Iterable[Tensor]) -> Extracted:
+    """Features and logits of uint8 images (n, C, H, W), a block at a time: only the features are held.
+
+    Raises UserError if the classifier answers with numbers that are not finite.
+    """
+    features, logits = [], []
+    with torch.inference_mode():
+        for block in blocks:
+            features.append(extractor.network.features(to_float(block)))  # type: ignore[operator]
+            logits.append(extractor.network.head(features[-1]))  # type: ignore[operator]
+    found = Extracted(torch.cat(features), torch.cat(logits))
+    if not bool(torch.isfinite(found.features).all() and torch.isfinite(found.logits).all()):
+        name = extractor.description.variant
+        raise UserError(f"models/{name}: answers that are not finite; expected numbers; run `dvc repro -f train@{name}`")
+    return found
+
+
+def blocks_of(images: h5py.Dataset | Tensor, count: int) -> Iterator[Tensor]:
+    """The first `count` of `images` (N, C, H, W), uint8, in blocks; from a file no more than a block is in memory."""
+    for start in range(0, count, BLOCK):
+        block = images[start : min(start + BLOCK, count)]
+        yield block if isinstance(block, Tensor) else torch.from_numpy(block)

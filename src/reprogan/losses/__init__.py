@@ -1,0 +1,22 @@
+"""Objectives: pure functions on logits, one file each; they know no network.
+
+A file is loaded by its name (`objective.loss` of a variant), so an edit there retrains only the variants that use it.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from reprogan.config import PARAMS_FILE
+from reprogan.errors import UserError
+
+
+def load(name: str, function: str) -> ModuleType:
+    """The objective `losses/<name>.py`. Raises UserError if there is none of that name that offers `function`."""
+    folder = Path(__file__).parent
+    known = sorted(
+        path.stem for path in folder.glob("[a-z]*.py") if f"\ndef {function}(" in path.read_text(encoding="utf-8")
+    )
+    if name not in known:
+        raise UserError(f"{PARAMS_FILE}: unknown loss {name!r} for this system; expected one of {', '.join(known)}")
+    return import_module(f"reprogan.losses.{name}")

@@ -1,0 +1,17 @@
+"""The original objective in its non-saturating form: binary cross-entropy on logits (Goodfellow et al. 2014)."""
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """-log D(x) - log(1 - D(G(z))), means over logits of any shape, with D = sigmoid(logit) (Equation 1).
+
+    softplus(-a) = -log sigmoid(a) and softplus(a) = -log(1 - sigmoid(a)).
+    """
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """-log D(G(z)), whose gradient does not vanish while the discriminator is sure of itself (Section 3)."""
+    return softplus(-fake).mean()

@@ -1,0 +1,1 @@
+"""Networks only, one file an architecture; no losses, no data."""

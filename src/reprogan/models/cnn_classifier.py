@@ -1,0 +1,46 @@
+"""The small convolutional classifier that GANs are taught after: two convolutions and a linear layer.
+
+For 28×28 images: 28 => 12 => 5, so 250 features.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from reprogan.config import Strict
+from reprogan.errors import UserError
+
+
+class Parameters(Strict):
+    """The `network` block of a variant whose architecture is `cnn_classifier`: nothing to set."""
+
+
+class Classifier(nn.Module):
+    """images float32 (N, C, H, W) in [-1, 1] => logits float32 (N, classes)."""
+
+    def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(image_shape[0], 10, 5, 2),
+            nn.LeakyReLU(0.02),
+            nn.BatchNorm2d(10),
+            nn.Conv2d(10, 10, 3, 2),
+            nn.LeakyReLU(0.02),
+            nn.BatchNorm2d(10),
+            nn.Flatten(),
+        )
+        with torch.no_grad():
+            size = self.features.eval()(torch.zeros(1, *image_shape)).shape[1]
+        self.features.train()
+        self.head = nn.Linear(size, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))
+
+
+def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+    """The network for images of `image_shape` (C, H, W) in `classes` classes. Raises UserError below 9×9."""
+    if min(image_shape[1:]) < 9:
+        raise UserError(
+            f"architecture cnn_classifier: the images are {image_shape[1]}×{image_shape[2]}; expected at least 9×9"
+        )
+    return {"classifier": Classifier(image_shape, classes)}

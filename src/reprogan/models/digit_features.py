@@ -1,0 +1,57 @@
+"""The classifier that digit scores are read with: three strided convolutions and 128 ReLU features.
+
+Its features are this project's own space for Fréchet distances; they compare with no other project's numbers.
+"""
+
+from torch import Tensor, nn
+
+from reprogan.config import Strict
+from reprogan.errors import UserError
+
+_FEATURES = 128
+
+
+class Parameters(Strict):
+    """The `network` block of a variant whose architecture is `digit_features`: nothing to set."""
+
+
+class Classifier(nn.Module):
+    """images float32 (N, C, H, W) in [-1, 1] => logits float32 (N, classes)."""
+
+    def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        cells = _eighth(height) * _eighth(width)
+        self.features = nn.Sequential(
+            *_halve(channels, 16, 5),
+            *_halve(16, 32, 3),
+            *_halve(32, 64, 3),
+            nn.Flatten(),
+            nn.Linear(64 * cells, _FEATURES, bias=False),
+            nn.BatchNorm1d(_FEATURES),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(_FEATURES, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))
+
+
+def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+    """The network for images of `image_shape` (C, H, W) in `classes` classes. Raises UserError below 8×8."""
+    if min(image_shape[1:]) < 8:
+        raise UserError(
+            f"architecture digit_features: the images are {image_shape[1]}×{image_shape[2]}; expected at least 8×8"
+        )
+    return {"classifier": Classifier(image_shape, classes)}
+
+
+def _halve(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, ...]:
+    """A strided convolution that halves height and width (rounded up), with BatchNorm and ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, 2, kernel // 2, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
+
+
+def _eighth(size: int) -> int:
+    """A side after it was halved, rounded up, three times."""
+    return -(-size // 8)

@@ -1,0 +1,94 @@
+"""A trained model on disk: `models/<variant>/model.json` and a safetensors file for each network."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from reprogan.atomic import atomic_path, write_atomically
+from reprogan.errors import UserError
+from reprogan.models import architecture
+
+DESCRIPTION = "model.json"
+MAIN_NETWORKS = ("generator", "classifier")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `model.json` holds: everything that is needed to build the networks again."""
+
+    variant: str
+    system: str
+    architecture: str
+    network: dict[str, Any]
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    data: str  # the data set's own name
+    weights: str  # "average" or "last"
+    images_seen: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model: its networks are in eval mode and frozen."""
+
+    description: Description
+    networks: dict[str, nn.Module]
+
+
+def save(folder: Path, description: Description, networks: dict[str, nn.Module]) -> None:
+    """Write a model's description and weights below `folder`, each file whole or not at all."""
+    for name, network in networks.items():
+        # safetensors stores no strides: dense row-major tensors, so that the bytes do not depend on the layout.
+        weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+        with atomic_path(folder / f"{name}.safetensors") as path:
+            save_file(weights, path)
+    write_atomically(folder / DESCRIPTION, json.dumps(asdict(description), indent=2, sort_keys=True) + "\n")
+
+
+def describe(folder: Path) -> Description:
+    """Read `model.json`. Raises UserError if it is missing or damaged."""
+    path = folder / DESCRIPTION
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["image_shape"] = tuple(values["image_shape"])
+        values["classes"] = tuple(values["classes"])
+        return Description(**values)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run `dvc repro train@{folder.name}`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a model description ({error}); run `dvc repro -f train@{folder.name}`") from None
+
+
+def load(folder: Path, device: torch.device | str = "cpu") -> Trained:
+    """Build a model's networks and fill them with its weights. Raises UserError if a file is missing or damaged."""
+    description = describe(folder)
+    networks = architecture.build(
+        description.architecture,
+        description.network,
+        description.image_shape,
+        len(description.classes),
+        where=f"{folder / DESCRIPTION}: ",
+    )
+    for name, network in networks.items():
+        path = folder / f"{name}.safetensors"
+        try:
+            network.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}: no weights of this model ({reason}); run `dvc repro -f train@{folder.name}`") from None
+        network.to(device).eval().requires_grad_(False)
+    return Trained(description, networks)
+
+
+def main_weights(folder: Path) -> Path:
+    """The file whose sha256 names the model: the generator's weights, or the classifier's."""
+    for name in MAIN_NETWORKS:
+        if (path := folder / f"{name}.safetensors").is_file():
+            return path
+    raise UserError(f"{folder}: no generator.safetensors or classifier.safetensors; run `dvc repro train@{folder.name}`")

@@ -1,0 +1,57 @@
+"""Profiles: a named file of overrides merged into params.yaml, whose comments stay."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from reprogan.atomic import write_atomically
+from reprogan.config import PARAMS_FILE, Parameters, parse, read_yaml
+from reprogan.errors import UserError
+
+
+def apply_profile(name: str, root: Path) -> list[str]:
+    """Merge `profiles/<name>.yaml` into `params.yaml` below `root`; return a line a changed value.
+
+    Overrides of variants that params.yaml does not have are left out. Raises UserError, and leaves params.yaml as it
+    was, for an unknown profile or a result that does not validate.
+    """
+    folder = root / "profiles"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise UserError(f"profiles/{name}.yaml: no such profile; expected one of {known}")
+    overrides = {"profile": name, **read_yaml(path)}
+
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 200
+    params = root / PARAMS_FILE
+    document = editor.load(params.read_text(encoding="utf-8"))
+    if "variants" in overrides:
+        overrides["variants"] = {v: block for v, block in overrides["variants"].items() if v in document["variants"]}
+    changes = _merge(document, overrides, "")
+
+    text = io.StringIO()
+    editor.dump(document, text)
+    merged = params.with_name(f".{PARAMS_FILE}.merged")
+    try:
+        merged.write_text(text.getvalue(), encoding="utf-8")
+        parse(Parameters, read_yaml(merged), f"profiles/{name}.yaml: ")
+    finally:
+        merged.unlink(missing_ok=True)
+    write_atomically(params, text.getvalue())
+    return changes
+
+
+def _merge(into: CommentedMap, overrides: dict[str, Any], prefix: str) -> list[str]:
+    changes: list[str] = []
+    for key, value in overrides.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            changes += _merge(into[key], value, f"{prefix}{key}.")
+        elif into.get(key) != value:
+            changes.append(f"{prefix}{key}: {into.get(key)} -> {value}")
+            into[key] = value
+    return changes

@@ -1,0 +1,1 @@
+"""Pictures and images drawn from trained models."""

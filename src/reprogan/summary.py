@@ -1,0 +1,61 @@
+"""The closing table of `make repro`: what came out, how fast, where to look."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reprogan.config import Parameters
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant's line; a value that is not there is an empty string."""
+
+    variant: str
+    data: str
+    images_seen: str
+    scores: str
+    speed: str
+
+
+def rows(params: Parameters, root: Path) -> list[Row]:
+    """A row a variant, from `models/`, `metrics/` and, for images/s, what the last training here left behind."""
+    return [_row(name, root) for name in params.variants]
+
+
+def _row(name: str, root: Path) -> Row:
+    metrics = _json(root / "metrics" / f"{name}.json")
+    model = _json(root / "models" / name / "model.json")
+    done = _json(root / ".reprogan/live" / name / "done.json")
+    return Row(
+        variant=name,
+        data=str(model.get("data", "")),
+        images_seen=f"{model['images_seen']:,}" if model else "not trained",
+        scores=_scores(metrics),
+        speed=f"{done['images_per_second']:,.0f}" if done and _made_here(root / "models" / name, done) else "",
+    )
+
+
+def _scores(metrics: dict[str, Any]) -> str:
+    if "accuracy" in metrics:
+        return f"accuracy {100 * metrics['accuracy']:.2f} %"
+    if "frechet_distance" in metrics:
+        return (
+            f"Fréchet {metrics['frechet_distance']:.3g} (floor {metrics['frechet_floor']:.2g}), "
+            f"inception {metrics['inception_score']:.2f} (real {metrics['inception_score_real']:.2f}), "
+            f"class entropy {metrics['class_entropy']:.2f} of {metrics['class_entropy_max']:.2f}"
+        )
+    return "not evaluated"
+
+
+def _made_here(model: Path, done: dict[str, Any]) -> bool:
+    """Whether the model that is here is the one whose training took the time noted."""
+    files = [model / "generator.safetensors", model / "classifier.safetensors"]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()]
+    return done["model_sha256"] in digests
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

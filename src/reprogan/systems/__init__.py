@@ -1,0 +1,1 @@
+"""What is trained: networks, optimisers and one step, per training procedure."""

@@ -1,0 +1,74 @@
+"""Classification by cross-entropy, with random shifts as augmentation."""
+
+from collections.abc import Mapping
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.optim import AdamW
+
+from reprogan import losses
+from reprogan.config import Strict
+from reprogan.systems.system import Draws, NextBatch
+
+
+class Objective(Strict):
+    """The `objective` block of a variant whose system is `classifier`."""
+
+    loss: str = Field(description="a file of losses/ that judges logits by labels")
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    shift: int = Field(ge=0, description="largest random shift of a training image, in pixels on each axis")
+
+
+class System:
+    """A classifier, trained with AdamW (Loshchilov and Hutter 2019)."""
+
+    losses = ("loss", "accuracy")
+    averaged = ("classifier",)
+
+    def __init__(self, networks: Mapping[str, nn.Module], objective: Objective) -> None:
+        self._loss = losses.load(objective.loss, "classification_loss")
+        self.networks = networks
+        self.classifier = networks["classifier"]
+        self.optimisers = {
+            "classifier": AdamW(
+                self.classifier.parameters(),
+                lr=objective.learning_rate,
+                weight_decay=objective.weight_decay,
+                fused=True,
+            )
+        }
+        self._shift = objective.shift
+
+    def step(self, next_batch: NextBatch, draws: Draws, position: int) -> tuple[Tensor, ...]:
+        batch = next_batch()
+        images = batch.images
+        if self._shift:
+            images = shift_images(images, self._shift, draws.generator("shift", position))
+        logits = self.classifier(images)
+        loss = self._loss.classification_loss(logits, batch.labels)
+        optimiser = self.optimisers["classifier"]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.detach(), (logits.detach().argmax(1) == batch.labels).float().mean()
+
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> None:
+        return None
+
+
+def shift_images(images: Tensor, largest: int, generator: torch.Generator) -> Tensor:
+    """Shift each image by its own whole pixels, -largest..largest on each axis; -1 (black) fills what appears.
+
+    float32 (N, C, H, W) => the same shape. `generator` must live on the images' device.
+    """
+    count, channels, height, width = images.shape
+    padded = pad(images, (largest,) * 4, value=-1.0)
+    start = torch.randint(0, 2 * largest + 1, (2, count, 1), generator=generator, device=images.device)
+    rows = (start[0] + torch.arange(height, device=images.device)).view(count, 1, height, 1)
+    columns = (start[1] + torch.arange(width, device=images.device)).view(count, 1, 1, width)
+    image = torch.arange(count, device=images.device).view(count, 1, 1, 1)
+    channel = torch.arange(channels, device=images.device).view(1, channels, 1, 1)
+    return padded[image, channel, rows, columns]

@@ -1,0 +1,60 @@
+"""What the trainer asks of a system, and how one is found by name."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from reprogan.config import parse
+from reprogan.data.batches import Batch
+from reprogan.errors import UserError
+
+NextBatch = Callable[[], Batch]
+"""A fresh batch of training images; a step may ask for several."""
+
+
+class Draws(Protocol):
+    """The random draws of one step (see training/randomness.py)."""
+
+    def generator(self, purpose: str, position: int = 0) -> Any:
+        """A torch.Generator for one draw."""
+        ...
+
+
+class System(Protocol):
+    """A training procedure: it owns networks and optimisers and knows how to take one step."""
+
+    networks: Mapping[str, nn.Module]
+    optimisers: Mapping[str, Optimizer]
+    averaged: tuple[str, ...]  # the networks of which a weight average can be kept
+    losses: tuple[str, ...]  # the names of what `step` returns
+
+    def step(self, next_batch: NextBatch, draws: Draws, position: int) -> tuple[Tensor, ...]:
+        """Train on one batch (or several). Returns one detached scalar a name in `losses`, still on the device."""
+        ...
+
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> Tensor | None:
+        """64 images, uint8 (64, C, H, W) on the CPU, always from the same latents; None if the system makes none."""
+        ...
+
+
+def build(name: str, networks: Mapping[str, nn.Module], objective: dict[str, Any], where: str) -> System:
+    """The system `systems/<name>.py` around `networks`. Raises UserError if its `objective` block is wrong."""
+    module = _module(name, where)
+    return module.System(networks, parse(module.Objective, objective, where + "objective."))
+
+
+def check(name: str, objective: dict[str, Any], where: str) -> None:
+    """Raise UserError if there is no such system or its `objective` block is wrong."""
+    parse(_module(name, where).Objective, objective, where + "objective.")
+
+
+def _module(name: str, where: str) -> ModuleType:
+    known = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "system"})
+    if name not in known:
+        raise UserError(f"{where}system: found {name!r}; expected one of {', '.join(known)}")
+    return import_module(f"reprogan.systems.{name}")

@@ -1,0 +1,1 @@
+"""MLflow as a view of what DVC made: live curves, runs, registered models."""

@@ -1,0 +1,165 @@
+"""Models in MLflow: the weights logged once, and one version of `reprogan-<variant>` for each sha256."""
+
+import importlib.metadata
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprogan.config import Compute
+from reprogan.tracking.curves import Point, log_points
+from reprogan.tracking.run import SHA256, VARIANT
+from reprogan.tracking.store import Tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+    from reprogan.models.trained import Description
+
+ALIAS = "challenger"  # the newest version; what to make of it is for people to decide
+
+_SERVED_FILE = Path(__file__).with_name("served_model.py")
+_PACKAGE = Path(__file__).parents[1]
+_SERVING_PACKAGES = ("mlflow", "numpy", "pydantic", "PyYAML", "safetensors", "torch")
+_PIN_FILES = ("requirements-compute.txt", "requirements.txt")
+_LINKED_VERSIONS = "mlflow.modelVersions"  # the tag by which MLflow's pages lead from a logged model to its versions
+
+
+def registered_name(variant: str) -> str:
+    """The name of a variant's registered model."""
+    return f"reprogan-{variant}"
+
+
+def ensure_logged_model(
+    tracking: Tracking, run: "Run", folder: Path, description: "Description", sha256: str, compute: Compute, root: Path
+) -> tuple["LoggedModel", bool]:
+    """The logged model of these weights with its files in place, and whether anything had to be added.
+
+    It is found by its sha256; its files are uploaded if an upload was cut short or they are gone from the store.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    client = tracking.client
+    found = client.search_logged_models(
+        [tracking.experiment_id],
+        filter_string=f"tags.`{SHA256}` = '{sha256}' AND tags.`{VARIANT}` = '{description.variant}'",
+    )
+    model = found[0] if found else None
+    changed = False
+    if model is None:
+        model = client.create_logged_model(
+            tracking.experiment_id,
+            name=description.variant,
+            source_run_id=run.info.run_id,
+            tags={SHA256: sha256, VARIANT: description.variant},
+            params={"system": description.system, "architecture": description.architecture},
+            model_type=description.system,
+        )
+    if str(model.status) != "READY" or not _has_files(tracking, model.model_id):
+        with tempfile.TemporaryDirectory() as temporary:
+            served = Path(temporary) / "model"
+            _save_served(served, folder, description, compute, root, run.info.run_id, model.model_id)
+            client.log_model_artifacts(model.model_id, str(served))
+        model = client.finalize_logged_model(model.model_id, "READY")
+        changed = True
+    if model.model_id not in {output.model_id for output in (run.outputs.model_outputs if run.outputs else [])}:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=description.images_seen)])
+        changed = True
+    return model, changed
+
+
+def link_scores(tracking: Tracking, run: "Run", model: "LoggedModel", scores: list[Point]) -> bool:
+    """Show a run's `scores` with the logged model too; True if they were not there yet."""
+    held = {(metric.key, metric.value) for metric in model.metrics or []}
+    new = [score for score in scores if (score.key, score.value) not in held]
+    if model.source_run_id != run.info.run_id or not new:
+        return False  # scored again in a later run: the model keeps the scores of its own
+    log_points(tracking.client, run.info.run_id, new, model.model_id)
+    return True
+
+
+def ensure_version(tracking: Tracking, run: "Run", model: "LoggedModel", variant: str, sha256: str) -> tuple["ModelVersion", bool]:
+    """The registered version of these weights, and whether it is new. A new one gets the alias `challenger`."""
+    from mlflow.exceptions import MlflowException
+
+    client, name, source = tracking.client, registered_name(variant), f"models:/{model.model_id}"
+    try:
+        client.create_registered_model(name, description=f"Variant `{variant}` of ReproGAN; a version for each weights' sha256.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
+    version = next((held for held in versions if held.tags.get(SHA256) == sha256 and held.source == source), None)
+    if version is not None:
+        if version is versions[-1] and not version.aliases:  # stopped before the alias was set, or between two
+            client.set_registered_model_alias(name, ALIAS, version.version)
+        return version, False
+    version = client.create_model_version(
+        name, source, run.info.run_id, tags={SHA256: sha256}, model_id=model.model_id, await_creation_for=0
+    )
+    client.set_registered_model_alias(name, ALIAS, version.version)
+    linked = json.loads(model.tags.get(_LINKED_VERSIONS, "[]")) + [{"name": name, "version": int(version.version)}]
+    client.set_logged_model_tags(model.model_id, {_LINKED_VERSIONS: json.dumps(linked)})
+    return version, True
+
+
+def serving_requirements(root: Path) -> list[str]:
+    """Exact pins of what a served model imports, from the repository's own pins, else from what is installed here."""
+    pins: dict[str, str] = {}
+    for path in (root / name for name in _PIN_FILES):
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            if match := re.match(r"([\w.-]+)\s*==\s*([^\s;#\\]+)", line):
+                pins.setdefault(_canonical(match[1]), match[2])
+    return [
+        f"{package}=={pins.get(_canonical(package)) or importlib.metadata.version(package)}" for package in _SERVING_PACKAGES
+    ]
+
+
+def _has_files(tracking: Tracking, model_id: str) -> bool:
+    listed = tracking.client.list_logged_model_artifacts(model_id)
+    return any(info.path.endswith("MLmodel") for info in listed)
+
+
+def _save_served(
+    target: Path, folder: Path, description: "Description", compute: Compute, root: Path, run_id: str, model_id: str
+) -> None:
+    """Write MLflow's folder for the model in `folder`: its files, the code that runs it, pins, signature."""
+    import mlflow
+    from mlflow.models import Model
+
+    signature, example = _signature(description)
+    mlflow.pyfunc.save_model(
+        target,
+        python_model=str(_SERVED_FILE),
+        artifacts={"model": str(folder.resolve())},
+        code_paths=[str(_PACKAGE)],
+        signature=signature,
+        input_example=example,
+        pip_requirements=serving_requirements(root),
+        model_config={"compute": compute.model_dump()},
+        mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
+    )
+    for cache in list(target.rglob("__pycache__")):
+        shutil.rmtree(cache)
+
+
+def _signature(description: "Description") -> tuple["ModelSignature", Any]:
+    """What goes in and comes out, and an example of it."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    images = Schema([TensorSpec(np.dtype("uint8"), (-1, *description.image_shape))])
+    if description.system == "classifier":
+        probabilities = Schema([TensorSpec(np.dtype("float32"), (-1, len(description.classes)))])
+        return ModelSignature(images, probabilities), np.zeros((1, *description.image_shape), np.uint8)
+    params = ParamSchema([ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1)])
+    return ModelSignature(None, images, params), ([0], {"seed": 1, "count": 4})  # the input itself plays no part
+
+
+def _canonical(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()

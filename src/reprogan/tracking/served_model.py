@@ -1,0 +1,81 @@
+"""The model as MLflow serves it (models-from-code): MLflow runs this file, nothing is unpickled.
+
+A generator draws `count` images from `seed`, whatever its input; a classifier answers images with probabilities.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+if TYPE_CHECKING:
+    from reprogan.models.trained import Trained
+
+LARGEST_COUNT = 10000
+LARGEST_SEED = 2**63 - 1
+
+
+class ServedModel(PythonModel):  # type: ignore[misc]
+    """A model folder of ours behind MLflow's predict."""
+
+    trained: "Trained"
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the model; fix what its bits depend on first, if this process has not loaded torch already."""
+        if "torch" not in sys.modules:
+            from reprogan.config import Compute, parse
+            from reprogan.entry import pin_instruction_set
+
+            pin_instruction_set(parse(Compute, context.model_config["compute"], "model configuration: compute."))
+        from reprogan.models import trained
+
+        self.trained = trained.load(Path(context.artifacts["model"]))
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: np.ndarray,  # type: ignore[type-arg] # MLflow reads this hint and knows it only so
+        params: dict[str, Any] | None = None,
+    ) -> np.ndarray[Any, Any]:
+        """uint8 images (count, C, H, W) of a generator, or float32 probabilities (N, classes) of a classifier.
+
+        `params`: seed (0 or more) and count (1 to 10000), for generators. `model_input`: for classifiers uint8
+        images (N, C, H, W); generators need none. The same seed gives the same bytes. Raises MlflowException
+        (a client's mistake, status 400) for anything else.
+        """
+        if "generator" in self.trained.networks:
+            params = params or {}
+            return self._draw(seed=int(params.get("seed", 1)), count=int(params.get("count", 1)))
+        return self._classify(np.asarray(model_input))
+
+    def _draw(self, seed: int, count: int) -> np.ndarray[Any, Any]:
+        if not 1 <= count <= LARGEST_COUNT:
+            raise MlflowException.invalid_parameter_value(f"count is {count}; expected 1 to {LARGEST_COUNT} images")
+        if not 0 <= seed <= LARGEST_SEED:
+            raise MlflowException.invalid_parameter_value(f"seed is {seed}; expected 0 to {LARGEST_SEED}")
+        from reprogan.sampling.generate import generate
+
+        return np.concatenate([block.numpy() for block in generate(self.trained, count, seed)])
+
+    def _classify(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        expected = self.trained.description.image_shape
+        if images.dtype != np.uint8 or images.shape[1:] != expected or not 1 <= len(images) <= LARGEST_COUNT:
+            raise MlflowException.invalid_parameter_value(
+                f"images are {images.dtype} {images.shape}; expected uint8 (N, {', '.join(map(str, expected))}), "
+                f"N from 1 to {LARGEST_COUNT}"
+            )
+        import torch
+
+        from reprogan.data.batches import to_float
+
+        with torch.no_grad():
+            blocks = torch.from_numpy(images).split(100)
+            logits = torch.cat([self.trained.networks["classifier"](to_float(block)) for block in blocks])
+        return logits.softmax(dim=1).numpy()
+
+
+mlflow.models.set_model(ServedModel())

@@ -1,0 +1,1 @@
+"""The trainer: any system, exact resume, no tracking library."""

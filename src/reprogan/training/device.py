@@ -1,0 +1,61 @@
+"""The device a run computes on, set up so that it gives the same bits every time."""
+
+import ctypes
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from reprogan.config import PARAMS_FILE, Compute
+from reprogan.errors import UserError
+
+
+def set_up_device(compute: Compute) -> torch.device:
+    """Choose the device, thread count, precision and deterministic kernels. Raises UserError if it is not there."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[compute.device]:
+        here = ", ".join(name for name, there in available.items() if there)
+        raise UserError(
+            f"{PARAMS_FILE}: compute.device is {compute.device}, which torch {torch.__version__} does not find; "
+            f"set it to one of: {here}"
+        )
+    torch.set_num_threads(compute.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
+    torch.use_deterministic_algorithms(True)
+    # Filling every new tensor with NaN finds reads of uninitialised memory; it costs a pass over memory each time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    reduced = compute.precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32 = reduced
+    torch.backends.cudnn.allow_tf32 = reduced
+    if compute.device == "cpu":
+        _keep_freed_memory()
+    return torch.device(compute.device)
+
+
+def autocast(compute: Compute) -> AbstractContextManager[object]:
+    """The context that forward passes run in: bfloat16 where `precision` asks for it, else nothing."""
+    if compute.precision == "bf16":
+        return torch.autocast(compute.device, torch.bfloat16)
+    return nullcontext()
+
+
+def memory_format(compute: Compute) -> torch.memory_format:
+    """The layout of four-dimensional weights and images."""
+    return torch.channels_last if compute.channels_last else torch.contiguous_format
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed memory instead of handing it back to the kernel.
+
+    Every step allocates the same activations again; without this, each of them is mapped and zeroed page by page.
+    """
+    if sys.platform.startswith("linux"):
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        try:
+            libc = ctypes.CDLL("libc.so.6")
+        except OSError:  # another C library (musl): it has no such setting
+            return
+        libc.mallopt(m_mmap_threshold, 1 << 30)
+        libc.mallopt(m_trim_threshold, (1 << 31) - 1)

@@ -1,0 +1,114 @@
+"""One variant's training from parameters to files: what the stage `train` calls."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from reprogan.atomic import atomic_path, write_atomically
+from reprogan.config import PARAMS_FILE, Compute, Variant
+from reprogan.data import hdf5
+from reprogan.data.batches import ResidentImages
+from reprogan.errors import UserError
+from reprogan.models import architecture, trained
+from reprogan.systems import system as systems
+from reprogan.training.checkpoint import Checkpoints
+from reprogan.training.device import memory_format, set_up_device
+from reprogan.training.ema import WeightAverage
+from reprogan.training.fingerprint import fingerprint
+from reprogan.training.follower import Follower
+from reprogan.training.history import History
+from reprogan.training.randomness import Randomness
+from reprogan.training.trainer import Run, train
+
+
+def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scratch: Path, out: Path) -> None:
+    """Train variant `name` on the prepared file `data` and write its model to the folder `out`.
+
+    Checkpoints and what a follower reads lie below `scratch`. Raises UserError for what the user can mend.
+    """
+    training = variant.training
+    device = set_up_device(compute)
+    description = hdf5.describe(data)
+    if training.batch_size > description.counts["train"]:
+        raise UserError(
+            f"{PARAMS_FILE}: variants.{name}.training.batch_size is {training.batch_size}; {data} holds "
+            f"{description.counts['train']} training images; lower it"
+        )
+
+    # Networks and system, from the seed alone.
+    randomness = Randomness(training.seed, device)
+    torch.manual_seed(training.seed)
+    randomness.seed_layers(-1)
+    where = f"{PARAMS_FILE}: variants.{name}."
+    networks = architecture.build(
+        variant.architecture, variant.network, description.image_shape, len(description.classes), where
+    )
+    for network in networks.values():
+        network.to(device, memory_format=memory_format(compute)).train()
+    system = systems.build(variant.system, networks, variant.objective, where)
+    averages = {}
+    if training.ema_half_life is not None:
+        averages = {key: WeightAverage(networks[key], training.ema_half_life) for key in system.averaged}
+
+    # What the bytes depend on names the checkpoints.
+    settings = variant.model_dump(mode="json", exclude={"sampling", "extractor"})
+    identity = fingerprint({"variant": settings, "compute": compute.model_dump(mode="json")}, data)
+    checkpoints = Checkpoints(scratch / "checkpoints" / name / identity, identity)
+    follower = Follower(
+        scratch / "live" / name,
+        {
+            "variant": name,
+            "fingerprint": identity,
+            "params": {**variant.model_dump(mode="json"), "compute": compute.model_dump(mode="json")},
+            "tags": {"data": description.name},
+        },
+    )
+
+    train_split = hdf5.read(data, "train")
+    images = ResidentImages(
+        torch.from_numpy(train_split.images), torch.from_numpy(train_split.labels), device, randomness.permutation
+    )
+    run = Run(
+        averages=averages,
+        totals=torch.zeros(len(system.losses), device=device),
+        steps=0,
+        history=History(system.losses, follower.folder / "history.csv"),
+        previews={},
+    )
+    result = train(name, system, images, training, compute, randomness, checkpoints, run)
+
+    if result.previews:
+        counts = sorted(result.previews)
+        progress = {
+            "images": torch.stack([result.previews[count] for count in counts]),
+            "images_seen": torch.tensor(counts, dtype=torch.int64),
+        }
+        with atomic_path(out / "progress.safetensors") as path:
+            save_file(progress, path)
+    write_atomically(out / "history.csv", run.history.text())
+    trained.save(
+        out,
+        trained.Description(
+            variant=name,
+            system=variant.system,
+            architecture=variant.architecture,
+            network=variant.network,
+            image_shape=description.image_shape,
+            classes=description.classes,
+            data=description.name,
+            weights="average" if averages else "last",
+            images_seen=result.images_seen,
+        ),
+        result.networks,
+    )
+    follower.finish(
+        {
+            "model_sha256": hashlib.sha256(trained.main_weights(out).read_bytes()).hexdigest(),
+            "images_seen": result.images_seen,
+            "seconds": result.seconds,
+            "images_per_second": result.images_per_second,
+        }
+    )
+    checkpoints.clear()

@@ -1,0 +1,22 @@
+"""Learning rates over a budget counted in images."""
+
+import math
+
+from torch.optim import Optimizer
+
+from reprogan.config import Schedule
+
+
+def rate_factor(schedule: Schedule, images_seen: int, budget: int) -> float:
+    """What a learning rate is multiplied with: 1 until `start` of the budget, then half a cosine down to 0."""
+    if schedule.kind == "constant":
+        return 1.0
+    progress = (images_seen / budget - schedule.start) / (1 - schedule.start)
+    return 0.5 + 0.5 * math.cos(math.pi * min(max(progress, 0.0), 1.0))
+
+
+def set_rate(optimiser: Optimizer, factor: float) -> None:
+    """Multiply every group's own learning rate (kept as `initial_lr`) with `factor`."""
+    for group in optimiser.param_groups:
+        group.setdefault("initial_lr", group["lr"])
+        group["lr"] = group["initial_lr"] * factor

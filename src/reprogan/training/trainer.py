@@ -1,0 +1,176 @@
+"""The training loop: any system, budgets in images, exact resume. It knows no architecture and no tracking."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reprogan.config import Compute, Training
+from reprogan.data.batches import Batch, ResidentImages
+from reprogan.errors import TrainingDiverged
+from reprogan.systems.system import System
+from reprogan.training.checkpoint import Checkpoints, State
+from reprogan.training.device import autocast
+from reprogan.training.ema import WeightAverage
+from reprogan.training.history import History
+from reprogan.training.progress import Progress
+from reprogan.training.randomness import Randomness
+from reprogan.training.schedule import rate_factor, set_rate
+from reprogan.training.stopping import Stopped, stop_requests
+
+
+@dataclass
+class Run:
+    """The state of a training: everything here and in the system goes into a checkpoint."""
+
+    averages: dict[str, WeightAverage]
+    totals: Tensor  # sums of the losses since the last row of the history, float32 (losses,), on the device
+    steps: int  # since the last row
+    history: History
+    previews: dict[int, Tensor]  # images seen => uint8 (64, C, H, W)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished training hands on."""
+
+    networks: dict[str, nn.Module]  # averages where they were kept
+    previews: dict[int, Tensor]
+    images_seen: int
+    seconds: float
+    images_per_second: float
+
+
+def train(
+    name: str,
+    system: System,
+    images: ResidentImages,
+    training: Training,
+    compute: Compute,
+    randomness: Randomness,
+    checkpoints: Checkpoints,
+    run: Run,
+) -> Result:
+    """Train `system` until it has seen the budget of images, going on from the newest checkpoint there is.
+
+    Raises TrainingDiverged within one log interval of a loss or weight that is not finite, Stopped (after writing a
+    checkpoint) on SIGTERM or SIGINT, and OSError when a checkpoint cannot be written.
+    """
+    images_seen = 0
+    if newest := checkpoints.newest():
+        images_seen, state = newest
+        _restore(state, system, run)
+    last_checkpoint = images_seen
+    budget = training.images
+
+    def next_batch() -> Batch:
+        nonlocal images_seen
+        batch = images.batch(images_seen, training.batch_size)
+        images_seen += training.batch_size
+        return batch
+
+    def crossed(interval: int, before: int) -> bool:
+        return images_seen // interval > before // interval or images_seen >= budget
+
+    def preview_due() -> None:
+        for milestone in training.milestones:
+            if milestone <= images_seen and milestone not in run.previews:
+                preview = system.preview(_final_networks(system, run), randomness)
+                if preview is not None:
+                    run.previews[milestone] = preview
+
+    def save() -> None:
+        nonlocal last_checkpoint
+        _refuse_non_finite(name, system, images_seen, last_checkpoint)
+        checkpoints.save(images_seen, _state(system, run))
+        last_checkpoint = images_seen
+
+    with Progress(name, budget, images_seen) as progress, stop_requests() as request:
+        preview_due()
+        while images_seen < budget:
+            before = images_seen
+
+            # One step: seeded by where it stands, so that it is the same after a resume.
+            factor = rate_factor(training.schedule, images_seen, budget)
+            for optimiser in system.optimisers.values():
+                set_rate(optimiser, factor)
+            randomness.seed_layers(images_seen)
+            with autocast(compute):
+                losses = system.step(next_batch, randomness, before)
+            for average in run.averages.values():
+                average.update(images_seen, images_seen - before)
+            run.totals += torch.stack(losses)
+            run.steps += 1
+
+            # Everything below happens once an interval.
+            if crossed(training.log_every, before):
+                means = (run.totals / run.steps).tolist()
+                _refuse_diverged(name, dict(zip(system.losses, means, strict=True)), images_seen, last_checkpoint)
+                run.history.append(images_seen, means)
+                run.totals.zero_()
+                run.steps = 0
+                progress.show(images_seen, dict(zip(system.losses, means, strict=True)))
+            preview_due()
+            if request.number is not None:
+                save()
+                raise Stopped(
+                    f"variants.{name}: stopped at {images_seen:,} of {budget:,} images; "
+                    "`dvc repro` goes on from there",
+                    request.number,
+                )
+            if crossed(training.checkpoint_every, before):
+                save()
+        seconds, rate = progress.seconds(), progress.rate(images_seen)
+    return Result(_final_networks(system, run), run.previews, images_seen, seconds, rate)
+
+
+def _final_networks(system: System, run: Run) -> dict[str, nn.Module]:
+    """The networks to sample from: a weight average where one is kept."""
+    return dict(system.networks) | {name: average.network for name, average in run.averages.items()}
+
+
+def _state(system: System, run: Run) -> State:
+    return {
+        "networks": {name: network.state_dict() for name, network in system.networks.items()},
+        "optimisers": {name: optimiser.state_dict() for name, optimiser in system.optimisers.items()},
+        "averages": {name: average.network.state_dict() for name, average in run.averages.items()},
+        "totals": run.totals,
+        "steps": run.steps,
+        "history": run.history.rows,
+        "previews": run.previews,
+    }
+
+
+def _restore(state: State, system: System, run: Run) -> None:
+    for name, network in system.networks.items():
+        network.load_state_dict(state["networks"][name])
+    for name, optimiser in system.optimisers.items():
+        optimiser.load_state_dict(state["optimisers"][name])
+    for name, average in run.averages.items():
+        average.network.load_state_dict(state["averages"][name])
+    run.totals.copy_(state["totals"])
+    run.steps = state["steps"]
+    run.history.replace(state["history"])
+    run.previews = state["previews"]
+
+
+def _refuse_diverged(name: str, means: Mapping[str, float], images_seen: int, kept: int) -> None:
+    for loss, value in means.items():
+        if not torch.isfinite(torch.tensor(value)):
+            raise _diverged(name, f"{loss} is {value}", images_seen, kept)
+
+
+def _refuse_non_finite(name: str, system: System, images_seen: int, kept: int) -> None:
+    for network_name, network in system.networks.items():
+        norms = torch._foreach_norm(list(network.parameters()))
+        if not torch.isfinite(torch.stack(norms)).all():
+            raise _diverged(name, f"a weight of the {network_name} is not finite", images_seen, kept)
+
+
+def _diverged(name: str, what: str, images_seen: int, kept: int) -> TrainingDiverged:
+    checkpoint = f"the checkpoint at {kept:,} images is kept" if kept else "there is no checkpoint before it"
+    return TrainingDiverged(
+        f"variants.{name}: {what} at {images_seen:,} images; expected a finite number; "
+        f"lower its learning rate under variants.{name}.objective ({checkpoint})"
+    )

@@ -1,0 +1,18 @@
+"""Stage `check`: validate the whole of params.yaml before any work. Its output never changes, so nothing re-runs."""
+
+from pathlib import Path
+
+from reprogan.atomic import write_atomically
+from reprogan.config import Parameters
+from reprogan.entry import run_stage
+
+
+def check(params: Parameters, arguments: list[str]) -> None:
+    from reprogan.check import check_blocks  # torch may load now: the instruction set is pinned
+
+    check_blocks(params)
+    write_atomically(Path("data/checked"), "params.yaml: every key is known and every value in range\n")
+
+
+if __name__ == "__main__":
+    run_stage(check)

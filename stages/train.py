@@ -1,0 +1,19 @@
+"""Stage `train@<variant>`: train one model on its prepared data."""
+
+from pathlib import Path
+
+from reprogan.config import Parameters
+from reprogan.entry import run_stage
+
+
+def train(params: Parameters, arguments: list[str]) -> None:
+    from reprogan.training.run import train_variant  # torch may load now: the instruction set is pinned
+
+    (name,) = arguments
+    variant = params.variant(name)
+    data = Path("data/processed") / f"{variant.data}.h5"
+    train_variant(name, variant, params.compute, data, scratch=Path(".reprogan"), out=Path("models") / name)
+
+
+if __name__ == "__main__":
+    run_stage(train)

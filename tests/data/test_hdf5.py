@@ -1,0 +1,182 @@
+"""The container: gives back what was written, the same bytes each time, and refuses every other file in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from reprogan.data import hdf5
+from reprogan.errors import UserError
+
+CLASSES = ("zéro", "one", "two")
+SOURCES = {"b.gz": "1" * 64, "a.gz": "0" * 64}
+
+
+def arrays(count: int, shape: tuple[int, int, int] = (1, 28, 28)) -> hdf5.Arrays:
+    random = np.random.default_rng(count)
+    images = random.integers(0, 256, (count, *shape), dtype=np.uint8)
+    return hdf5.Arrays(images, np.arange(count, dtype=np.int64) % len(CLASSES))
+
+
+def write(path: Path, **changes: hdf5.Arrays) -> Path:
+    splits = {"train": arrays(12), "test": arrays(6)} | changes
+    hdf5.write(path, name="a set", classes=CLASSES, sources=SOURCES, **splits)
+    return path
+
+
+def refusal(path: Path) -> str:
+    messages = set()
+    for reader in (hdf5.describe, lambda file: hdf5.read(file, "train")):
+        with pytest.raises(UserError) as refused:
+            reader(path)
+        messages.add(str(refused.value))
+    (message,) = messages
+    assert "\n" not in message and message.startswith(f"{path}: ") and "run `dvc repro prepare_digits`" in message
+    return message
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40)])
+def test_gives_back_what_was_written(tmp_path, shape):
+    train, test = arrays(12, shape), arrays(6, shape)
+    path = write(tmp_path / "set.h5", train=train, test=test)
+    assert hdf5.describe(path) == hdf5.Description("a set", CLASSES, SOURCES, shape, {"train": 12, "test": 6})
+    for split, written in (("train", train), ("test", test)):
+        found = hdf5.read(path, split)
+        assert (found.images.dtype, found.labels.dtype) == (np.uint8, np.int64)
+        np.testing.assert_array_equal(found.images, written.images)
+        np.testing.assert_array_equal(found.labels, written.labels)
+
+
+def test_equal_input_gives_equal_bytes_in_every_process(tmp_path):
+    """Not only in this process, and not only within one second: no time, no name, no memory of before."""
+    first = write(tmp_path / "first.h5")
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_hdf5; from pathlib import Path"
+    )
+    program += f"; test_hdf5.write(Path({str(tmp_path / 'a' / 'second name.h5')!r}))"
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"PYTHONHASHSEED": "7"})
+    assert (tmp_path / "a" / "second name.h5").read_bytes() == first.read_bytes()
+
+
+def test_datasets_are_contiguous(tmp_path):
+    with h5py.File(write(tmp_path / "set.h5")) as file:
+        assert file["train/images"].chunks is None and file["train/images"].compression is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": hdf5.Arrays(arrays(12).images.astype(np.float32), arrays(12).labels)},
+        {"train": hdf5.Arrays(arrays(12).images[:, 0], arrays(12).labels)},
+        {"test": hdf5.Arrays(arrays(6).images, arrays(6).labels.astype(np.int32))},
+        {"test": hdf5.Arrays(arrays(6).images, arrays(12).labels)},
+        {"test": hdf5.Arrays(arrays(6).images, arrays(6).labels + 1)},
+        {"test": arrays(6, (1, 32, 32))},
+        {"test": arrays(0)},
+    ],
+)
+def test_writes_nothing_that_it_would_not_read(tmp_path, changes):
+    with pytest.raises(ValueError):
+        write(tmp_path / "set.h5", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_there_stays_when_writing_fails(tmp_path):
+    path = write(tmp_path / "set.h5")
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError, match="ours"), hdf5.create(path) as file:
+        file["half"] = np.zeros(1000)
+        raise RuntimeError("ours")
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_refuses_a_missing_file(tmp_path):
+    assert "no such file" in refusal(tmp_path / "set.h5")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\x1f\x8b" * 4000])
+def test_refuses_what_is_not_hdf5(tmp_path, content):
+    path = tmp_path / "set.h5"
+    path.write_bytes(content)
+    assert "not an HDF5 file" in refusal(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_refuses_a_truncated_file(tmp_path, share):
+    path = write(tmp_path / "set.h5")
+    os.truncate(path, int(path.stat().st_size * share))
+    assert "truncated" in refusal(path)
+
+
+def edit_schema(file: h5py.File) -> None:
+    file.attrs["schema"] = "reprogan-0"
+
+
+def edit_no_schema(file: h5py.File) -> None:
+    del file.attrs["schema"]
+
+
+def edit_schema_type(file: h5py.File) -> None:
+    file.attrs["schema"] = np.arange(3)
+
+
+def edit_sources(file: h5py.File) -> None:
+    file.attrs["sources"] = "{not JSON"
+
+
+def edit_no_classes(file: h5py.File) -> None:
+    del file.attrs["classes"]
+
+
+def edit_no_labels(file: h5py.File) -> None:
+    del file["test/labels"]
+
+
+def edit_group_for_images(file: h5py.File) -> None:
+    del file["train/images"]
+    file.create_group("train/images")
+
+
+def edit_images_type(file: h5py.File) -> None:
+    del file["train/images"]
+    file["train/images"] = np.zeros((12, 1, 28, 28), np.float32)
+
+
+def edit_images_shape(file: h5py.File) -> None:
+    del file["test/images"]
+    file["test/images"] = np.zeros((6, 1, 32, 32), np.uint8)
+
+
+def edit_label(file: h5py.File) -> None:
+    file["train/labels"][3] = 3
+
+
+def edit_negative_label(file: h5py.File) -> None:
+    file["test/labels"][0] = -1
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (edit_schema, "schema 'reprogan-0'; expected 'reprogan-1'"),
+        (edit_no_schema, "no schema; expected 'reprogan-1'"),
+        (edit_schema_type, "no schema; expected 'reprogan-1'"),
+        (edit_sources, "attributes name, classes and sources"),
+        (edit_no_classes, "attributes name, classes and sources"),
+        (edit_no_labels, "no images and labels in group 'test'"),
+        (edit_group_for_images, "no images and labels in group 'train'"),
+        (edit_images_type, "train: images are float32 (12, 1, 28, 28); expected uint8 (N, C, H, W)"),
+        (edit_images_shape, "test images (1, 32, 32)"),
+        (edit_label, "train: label 3 of image 3; expected 0 to 2"),
+        (edit_negative_label, "test: label -1 of image 0"),
+    ],
+)
+def test_refuses_another_schema(tmp_path, edit, said):
+    path = write(tmp_path / "set.h5")
+    with h5py.File(path, "r+") as file:
+        edit(file)
+    assert said in refusal(path)
