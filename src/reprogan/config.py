@@ -75,10 +75,11 @@ class Digits(Strict):
 
 
 class Schedule(Strict):
-    """Learning rate over the budget: constant, or constant until `start` and then a cosine down to zero."""
+    """Learning rate over the budget: a linear warm-up, then constant, or a cosine down to zero from `start` on."""
 
     kind: Literal["constant", "cosine"]
-    start: float = Field(default=0.0, ge=0, lt=1, description="share of the budget after which the decay begins")
+    warm_up: float = Field(ge=0, lt=1, description="share of the budget over which the rate rises from zero")
+    start: float = Field(ge=0, lt=1, description="share of the budget after which the decay begins")
 
 
 class Training(Strict):

@@ -28,6 +28,8 @@ def apply_profile(name: str, root: Path) -> list[str]:
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 200
+    editor.indent(mapping=2, sequence=4, offset=2)
+    editor.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     params = root / PARAMS_FILE
     document = editor.load(params.read_text(encoding="utf-8"))
     if "variants" in overrides:

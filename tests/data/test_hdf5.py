@@ -54,12 +54,36 @@ def test_gives_back_what_was_written(tmp_path, shape):
 def test_equal_input_gives_equal_bytes_in_every_process(tmp_path):
     """Not only in this process, and not only within one second: no time, no name, no memory of before."""
     first = write(tmp_path / "first.h5")
-    program = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_hdf5; from pathlib import Path"
-    )
-    program += f"; test_hdf5.write(Path({str(tmp_path / 'a' / 'second name.h5')!r}))"
-    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"PYTHONHASHSEED": "7"})
-    assert (tmp_path / "a" / "second name.h5").read_bytes() == first.read_bytes()
+    second = tmp_path / "a" / "second name.h5"
+    program = f"import test_hdf5; test_hdf5.write(test_hdf5.Path({str(second)!r}))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=Path(__file__).parent)
+    assert second.read_bytes() == first.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs setrlimit")
+def test_a_full_disk_is_an_error_with_number_and_name_wherever_it_comes(tmp_path):
+    """At any byte: HDF5 told of it would now and then crash. In a process of its own, for the limit and the crash."""
+    path = write(tmp_path / "set.h5")
+    program = f"""
+import errno, resource, signal, test_hdf5
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = test_hdf5.Path({str(path)!r})
+for limit in range(0, {path.stat().st_size}, 301):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        test_hdf5.write(path)
+    except OSError as error:
+        assert (error.errno, error.filename) == (errno.EFBIG, str(path)), error
+    else:
+        raise AssertionError(limit)
+"""
+    before = path.read_bytes()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_datasets_are_contiguous(tmp_path):

@@ -119,9 +119,8 @@ def test_availability_of_every_place(serve, small, make_set, tmp_path, nobody):
         (good.url, True),
     ]
     reasons = [reason for *_, reason in found]
-    for reason, said in zip(
-        reasons, ["No such file", "all four", "refused", "sha256", "web page", "serves"], strict=True
-    ):
+    expected = ["No such file", "all four", "refused", "sha256", "web page", "serves"]
+    for reason, said in zip(reasons, expected, strict=True):
         assert said in reason
     assert good.requests == ["t10k-labels-idx1-ubyte.gz"]
 

@@ -37,7 +37,7 @@ def score_generator(
     extractor = load_extractor(extractor_folder)
     data = _data_of(extractor, data_path)
     with _samples(samples_path, data.image_shape) as samples:
-        n_fake = min(evaluation.count, len(samples))
+        n_fake = min(evaluation.count, len(samples), data.counts["train"])  # as many as the floor can have
         fake = extract(extractor, blocks_of(samples, n_fake))
     real_images, _ = _chosen(data_path, "test", evaluation.seed, evaluation.count)
     real = extract(extractor, blocks_of(real_images, len(real_images)))

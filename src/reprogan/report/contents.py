@@ -49,12 +49,13 @@ def read_contents(name: str, variant: Variant, root: Path) -> Contents:
     """Read what the folder `root` holds of a variant. Raises UserError, naming the file, if one is damaged."""
     model, samples = root / "models" / name, root / "samples" / name
     description = _json(model / "model.json", "train", name)
-    networks = sorted(model.glob("*.safetensors")) if description is not None else []
+    networks = [path for path in model.glob("*.safetensors") if path.stem != "progress" and description is not None]
+    networks.sort(key=lambda path: (path.stem == "discriminator", path.stem))  # what is kept comes first
     return Contents(
         name,
         variant,
         description,
-        {path.stem: _weights(path, name) for path in networks if path.stem != "progress"},
+        {path.stem: _weights(path, name) for path in networks},
         _history(model / "history.csv", name),
         _picture(samples / "grid.png", name),
         _picture(samples / "progress.png", name),

@@ -3,10 +3,11 @@
 import io
 import re
 from dataclasses import dataclass
+from html import escape
 
 from reprogan.report.contents import History
 
-_WIDTH, _HEIGHT = 5.2, 2.5  # inches of 72 SVG units; the page scales it
+_WIDTH, _HEIGHT = 4.6, 2.5  # inches of 72 SVG units; the page scales it
 # Colours that matplotlib writes, and the page's variables that take their place, for light and dark.
 _INK, _RULE = "#010101", "#020202"
 _SERIES = ("#030303", "#040404", "#050505", "#060606")
@@ -63,7 +64,7 @@ def _draw(title: str, columns: list[str], history: History) -> Chart:
     style = {
         "svg.fonttype": "none",
         "svg.hashsalt": "reprogan",
-        "font.size": 9,
+        "font.size": 10.5,
         "axes.edgecolor": _RULE,
         "axes.formatter.useoffset": False,
         "xtick.color": _INK,
@@ -76,7 +77,7 @@ def _draw(title: str, columns: list[str], history: History) -> Chart:
     # From matplotlib's defaults, so that nobody's matplotlibrc changes the page.
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **style}):
         figure = Figure(figsize=(_WIDTH, _HEIGHT))
-        axes = figure.add_axes((0.085, 0.115, 0.9, 0.85))
+        axes = figure.add_axes((0.11, 0.125, 0.84, 0.84))
         marker = "o" if len(history.images_seen) == 1 else None  # a single point is no line
         for column, colour in zip(columns, _SERIES * len(columns), strict=False):
             axes.plot(history.images_seen, history.columns[column], color=colour, marker=marker, markersize=3)
@@ -108,8 +109,8 @@ def _for_the_page(svg: str, title: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' <g id="patch_[12]">\s*<path [^>]*/>\s*</g>\s*', "", svg)  # the paper of figure and axes
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    svg = re.sub(r"font: [^;\"]*;? ?", "", svg)
-    svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg)
+    svg = re.sub(r'<g id="[^"]*"/>| transform="rotate\(-0 [^"]*"|font-family: [^;"]*; ', "", svg)
+    svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{escape(title)}">', svg)
     svg = svg.replace("xlink:href", "href")
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)

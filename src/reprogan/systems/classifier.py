@@ -18,6 +18,7 @@ class Objective(Strict):
 
     loss: str = Field(description="a file of losses/ that judges logits by labels")
     learning_rate: float = Field(gt=0)
+    betas: tuple[float, float] = Field(strict=False)
     weight_decay: float = Field(ge=0)
     shift: int = Field(ge=0, description="largest random shift of a training image, in pixels on each axis")
 
@@ -36,6 +37,7 @@ class System:
             "classifier": AdamW(
                 self.classifier.parameters(),
                 lr=objective.learning_rate,
+                betas=objective.betas,
                 weight_decay=objective.weight_decay,
                 fused=True,
             )

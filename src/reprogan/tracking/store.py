@@ -61,15 +61,13 @@ def connect(root: Path) -> Iterator[Tracking]:
     """
     uri = tracking_uri(root)
     try:
+        if uri.startswith(("http://", "https://")):
+            _expect_answer(uri)  # before MLflow is imported, which takes seconds
         _prepare_mlflow()
         import mlflow
 
         before = os.environ.get(URI_VARIABLE)
-        artifacts = None
-        if uri.startswith("sqlite:"):
-            artifacts = _prepare_database(uri)
-        elif uri.startswith(("http://", "https://")):
-            _expect_answer(uri)
+        artifacts = _prepare_database(uri) if uri.startswith("sqlite:") else None
         mlflow.set_tracking_uri(uri)  # a part of MLflow's registry ignores the client's own URI
         try:
             client = mlflow.MlflowClient(uri)

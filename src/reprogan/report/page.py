@@ -1,0 +1,126 @@
+"""The report: `report/index.html`, a pure function of parameters, models, samples and scores."""
+
+import base64
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from reprogan.atomic import write_atomically
+from reprogan.config import Parameters
+from reprogan.report.contents import Contents, Picture, read_contents
+from reprogan.report.curves import Chart, draw_charts
+
+TEMPLATE = Path(__file__).with_name("template.html.jinja")
+REPORT = Path("report/index.html")
+# Fewer images a feature dimension, and a distance leans on their number (as `evaluate` warns).
+_IMAGES_PER_DIMENSION = 10
+
+
+@dataclass(frozen=True)
+class League:
+    """Generators whose scores may be compared: one data set, one extractor, equal counts. Best first."""
+
+    scale: dict[str, Any]  # the scores that all of them share: data, extractor, counts, floor
+    rows: list[Contents]
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few images for the features' number of dimensions."""
+        images = min(self.scale["n_real"], self.scale["n_fake"])
+        return bool(images < _IMAGES_PER_DIMENSION * self.scale["feature_dimensions"])
+
+
+def write_report(params: Parameters, root: Path) -> Path:
+    """Write the page of all variants below the folder `root` and return its path.
+
+    What is not there yet is left out, and the page says so. Raises UserError for a damaged file.
+    """
+    contents = [read_contents(name, variant, root) for name, variant in params.variants.items()]
+    path = root / REPORT
+    write_atomically(path, render(params.profile, contents))
+    return path
+
+
+def render(profile: str, contents: list[Contents]) -> str:
+    """The page as HTML, with everything that it shows inside it."""
+    generators = [row for row in contents if row.variant.system != "classifier"]
+    classifiers = [row for row in contents if row.variant.system == "classifier"]
+    leagues = _leagues(row for row in generators if row.scores)
+    classifiers.sort(key=lambda row: -row.scores["accuracy"] if row.scores else 1.0)  # stable: else as in params.yaml
+    unscored = [row for row in generators if not row.scores]
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"figure": _figure, "digits": _digits, "percent": _percent, "embed": _embed, "svg": _svg}
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        profile=profile,
+        leagues=leagues,
+        unscored=unscored,
+        classifiers=classifiers,
+        rows=[*(row for league in leagues for row in league.rows), *unscored, *classifiers],
+        count=len(contents),
+        data=sorted({source["data"] for row in contents if (source := row.scores or row.model)}),
+        charts={row.name: draw_charts(row.history) if row.history else [] for row in contents},
+        parameters={row.name: list(_flat(row.variant.model_dump(mode="json"))) for row in contents},
+    )
+
+
+def _leagues(scored: Iterable[Contents]) -> list[League]:
+    """Group by what makes scores comparable, and order by the distance."""
+    groups: dict[tuple[Any, ...], list[Contents]] = {}
+    for row in scored:
+        scores = row.scores or {}
+        scale = tuple(scores[key] for key in ("data", "extractor", "extractor_sha256", "n_real", "n_fake"))
+        groups.setdefault(scale, []).append(row)
+    return [
+        League(rows[0].scores or {}, sorted(rows, key=lambda row: float((row.scores or {})["frechet_distance"])))
+        for _, rows in sorted(groups.items())
+    ]
+
+
+def _flat(block: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested parameters as (dotted key, value) in their own order."""
+    for key, value in block.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, dict):
+            continue
+        elif isinstance(value, list):
+            yield f"{prefix}{key}", ", ".join(map(_parameter, value)) or "none"
+        else:
+            yield f"{prefix}{key}", _parameter(value)
+
+
+def _parameter(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _figure(value: float) -> str:
+    """A score to 4 significant digits, never as a power of ten above 0.0001."""
+    short = f"{value:.4g}"
+    return f"{float(short):,.0f}" if "e+" in short else short
+
+
+def _digits(value: int) -> str:
+    return f"{value:,}"
+
+
+def _percent(share: float, places: int) -> str:
+    return f"{100 * share:.{places}f} %"
+
+
+def _embed(picture: Picture) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.content).decode()
+
+
+def _svg(chart: Chart) -> Markup:
+    """The chart as it is: matplotlib has escaped its texts."""
+    return Markup(chart.svg)  # noqa: S704

@@ -1,0 +1,16 @@
+"""Stage `report`: one HTML page of all variants, report/index.html."""
+
+from pathlib import Path
+
+from reprogan.config import Parameters
+from reprogan.entry import run_stage
+
+
+def report(params: Parameters, arguments: list[str]) -> None:
+    from reprogan.report.page import write_report  # matplotlib and jinja2: not for a stage that fails early
+
+    write_report(params, Path("."))
+
+
+if __name__ == "__main__":
+    run_stage(report)

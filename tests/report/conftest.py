@@ -1,0 +1,96 @@
+"""A repository's outputs as the report finds them: two GANs and a classifier, written by hand."""
+
+import csv
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from reprogan.config import Parameters, load
+
+ROOT = Path(__file__).parents[2]
+CLASSES = [str(digit) for digit in range(10)]
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def write_model(root: Path, name: str, system: str, networks: dict[str, dict[str, list[int]]], columns: list[str]) -> None:
+    """model.json, a safetensors file of zeros a network, and 120 rows of history."""
+    folder = root / "models" / name
+    write_json(
+        folder / "model.json",
+        {
+            "variant": name, "system": system, "architecture": name, "network": {}, "image_shape": [1, 28, 28],
+            "classes": CLASSES, "data": "mnist", "weights": "average", "images_seen": 1_800_000,
+        },
+    )  # fmt: skip
+    for network, shapes in networks.items():
+        header, end = {}, 0
+        for key, shape in shapes.items():
+            start, end = end, end + 4 * math.prod(shape)
+            header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+        text = json.dumps(header).encode()
+        (folder / f"{network}.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(end))
+    with open(folder / "history.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["images_seen", *columns])
+        for row in range(1, 121):
+            waves = [0.5 + 0.4 * math.sin(row / 7 + 2 * index) * math.exp(-row / 60) for index in range(len(columns))]
+            writer.writerow([15_000 * row, *waves])
+
+
+def write_pictures(root: Path, name: str, progress: bool) -> None:
+    folder = root / "samples" / name
+    folder.mkdir(parents=True)
+    grid = Image.radial_gradient("L").resize((582, 582)).convert("RGB")
+    grid.save(folder / "grid.png")
+    if progress:
+        strip = Image.new("RGB", (790, 168), (127, 127, 127))
+        for index in range(5):
+            strip.paste(grid.resize((152, 152)), (158 * index + 2, 0))
+        strip.save(folder / "progress.png")
+
+
+def generator_scores(distance: float, **changes: Any) -> dict[str, Any]:
+    shares = dict(zip(CLASSES, [0.14, 0.2, 0.09, 0.1, 0.07, 0.05, 0.06, 0.19, 0.04, 0.06], strict=True))
+    return {
+        "frechet_distance": distance, "frechet_floor": 2.36, "frechet_relative": distance / 870,
+        "inception_score": 8.31, "inception_score_real": 9.79, "class_entropy": 2.17, "class_entropy_max": 2.30259,
+        "class_shares": shares, "n_real": 10000, "n_fake": 10000, "extractor": "digit_features",
+        "extractor_sha256": "5ca1ab1e" * 8, "feature_dimensions": 128, "data": "mnist",
+    } | changes  # fmt: skip
+
+
+def classifier_scores(accuracy: float, **changes: Any) -> dict[str, Any]:
+    per_class = {digit: accuracy - 0.001 * index for index, digit in enumerate(CLASSES)}
+    return {
+        "accuracy": accuracy, "negative_log_likelihood": 0.0341, "per_class_accuracy": per_class, "n_real": 10000,
+        "data": "mnist", "weights_sha256": "b0a710ad" * 8,
+    } | changes  # fmt: skip
+
+
+@pytest.fixture
+def params() -> Parameters:
+    """The project's own variants gan, dcgan and digit_features, and one that was never trained: cnn_classifier."""
+    return load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    gan_columns = ["generator_loss", "discriminator_loss", "real_probability", "fake_probability"]
+    generator = {"0.weight": [100, 256], "1.weight": [256], "1.running_mean": [256], "1.num_batches_tracked": []}
+    for name, distance in (("gan", 243.7), ("dcgan", 61.08)):
+        write_model(tmp_path, name, "gan", {"generator": generator, "discriminator": {"0.weight": [7, 9]}}, gan_columns)
+        write_pictures(tmp_path, name, progress=True)
+        write_json(tmp_path / "metrics" / f"{name}.json", generator_scores(distance))
+    write_model(tmp_path, "digit_features", "classifier", {"classifier": {"w": [1000]}}, ["loss", "accuracy"])
+    write_pictures(tmp_path, "digit_features", progress=False)
+    write_json(tmp_path / "metrics/digit_features.json", classifier_scores(0.9934))
+    return tmp_path

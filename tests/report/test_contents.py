@@ -1,0 +1,65 @@
+"""What the report reads: missing files are no mistake, damaged ones are named."""
+
+from pathlib import Path
+
+import pytest
+
+from reprogan.config import Parameters
+from reprogan.errors import UserError
+from reprogan.report.contents import read_contents
+
+
+def test_everything_there(params: Parameters, root: Path) -> None:
+    found = read_contents("gan", params.variant("gan"), root)
+    assert found.weights == {"discriminator": 63, "generator": 100 * 256 + 256}  # running statistics not counted
+    assert found.history is not None and found.grid is not None and found.progress is not None
+    assert len(found.history.images_seen) == 120
+    assert list(found.history.columns) == ["generator_loss", "discriminator_loss", "real_probability", "fake_probability"]
+    assert (found.grid.width, found.grid.height) == (582, 582)
+    assert found.scores is not None and found.scores["frechet_distance"] == 243.7
+
+
+def test_nothing_there(params: Parameters, tmp_path: Path) -> None:
+    found = read_contents("gan", params.variant("gan"), tmp_path)
+    assert (found.model, found.weights, found.history, found.grid, found.progress, found.scores) == (
+        None, {}, None, None, None, None,
+    )  # fmt: skip
+
+
+def test_progress_holds_no_weights(params: Parameters, root: Path) -> None:
+    folder = root / "models/gan"
+    (folder / "progress.safetensors").write_bytes((folder / "generator.safetensors").read_bytes())
+    assert set(read_contents("gan", params.variant("gan"), root).weights) == {"generator", "discriminator"}
+
+
+def test_weights_as_safetensors_writes_them(params: Parameters, root: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    network = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.BatchNorm1d(5))
+    save_file(network.state_dict(), root / "models/gan/generator.safetensors", {"format": "pt"})
+    found = read_contents("gan", params.variant("gan"), root)
+    assert found.weights["generator"] == sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "stage"),
+    [
+        ("models/gan/model.json", b"{", "train"),
+        ("models/gan/model.json", b"[]", "train"),
+        ("models/gan/history.csv", b"images_seen,loss\n1,x\n", "train"),
+        ("models/gan/history.csv", b"images_seen,loss\n1,2,3\n", "train"),
+        ("models/gan/history.csv", b"", "train"),
+        ("models/gan/generator.safetensors", b"PK", "train"),
+        ("models/gan/generator.safetensors", b"\xff" * 64, "train"),
+        ("samples/gan/grid.png", b"<html>", "sample"),
+        ("metrics/gan.json", b"null", "evaluate"),
+    ],
+)
+def test_a_damaged_file_is_named(params: Parameters, root: Path, path: str, content: bytes, stage: str) -> None:
+    (root / path).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_contents("gan", params.variant("gan"), root)
+    assert str(caught.value).startswith(f"{root / path}: damaged; expected ")
+    assert str(caught.value).endswith(f"run `dvc repro -f {stage}@gan`")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,181 @@
+"""The page: a pure function of its inputs, complete, escaped, self-contained."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reprogan.config import Parameters
+from reprogan.report.page import write_report
+
+
+class Page(HTMLParser):
+    """The elements of a page, and its text without style sheets."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+        if tag not in ("meta", "link", "img", "br", "use"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag  # well formed
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += " ".join(data.split()) + " "
+
+
+def page_of(params: Parameters, root: Path) -> str:
+    return write_report(params, root).read_text()
+
+
+def league(html: str) -> list[str]:
+    """The variants of the first table, in its order."""
+    table = html[html.index("<table>") : html.index("</table>")]
+    return re.findall(r'<a href="#(\w+)">', table)
+
+
+def write(root: Path, name: str, **changes: Any) -> None:
+    path = root / "metrics" / f"{name}.json"
+    import json
+
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_the_same_bytes_twice_and_in_another_folder(params: Parameters, root: Path, tmp_path_factory: Any) -> None:
+    first = write_report(params, root)
+    content = first.read_bytes()
+    assert write_report(params, root).read_bytes() == content
+    other = tmp_path_factory.mktemp("other") / "deeper"
+    shutil.copytree(root, other)
+    assert write_report(params, other).read_bytes() == content
+    assert first == root / "report/index.html"
+    assert str(root).encode() not in content
+
+
+def test_a_row_a_variant(params: Parameters, root: Path) -> None:
+    page = Page(page_of(params, root))
+    assert [a["id"] for tag, a in page.elements if tag == "article"] == ["dcgan", "gan", "digit_features", "cnn_classifier"]
+    assert not page.open
+    for shown in (
+        "61.08", "243.7", "floor 2.36", "25.88×", "9.79", "99.34 %", "5ca1ab1e5ca1", "b0a710adb0a7", "mnist",
+        "10,000 generated against 10,000 held-out", "25,856", "1,800,000", "objective.discriminator.learning_rate",
+    ):  # fmt: skip
+        assert shown in page.text, shown
+    assert sum(tag == "img" for tag, _ in page.elements) == 5
+    assert sum(tag == "svg" for tag, _ in page.elements) == 6
+
+
+def test_best_first(params: Parameters, root: Path) -> None:
+    assert league(page_of(params, root)) == ["dcgan", "gan"]
+    write(root, "gan", frechet_distance=9.5)
+    assert league(page_of(params, root)) == ["gan", "dcgan"]
+
+
+@pytest.mark.parametrize("change", [{"data": "fashion"}, {"extractor_sha256": "a" * 64}, {"n_fake": 500}, {"n_real": 500}])
+def test_only_what_compares_shares_a_table(params: Parameters, root: Path, change: dict[str, Any]) -> None:
+    write(root, "gan", **change)
+    assert len(league(page_of(params, root))) == 1
+
+
+def test_few_images_are_said(params: Parameters, root: Path) -> None:
+    assert "Few images" not in page_of(params, root)
+    write(root, "gan", n_real=360)
+    assert "Few images for 128 feature dimensions" in page_of(params, root)
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("metrics/gan.json", "dvc repro evaluate@gan"),
+        ("metrics/digit_features.json", "dvc repro evaluate@digit_features"),
+        ("samples/gan", "dvc repro sample@gan"),
+        ("models/gan/history.csv", "No training history yet"),
+        ("models/gan", "dvc repro train@gan"),
+    ],
+)
+def test_what_is_missing_is_said(params: Parameters, root: Path, gone: str, said: str) -> None:
+    path = root / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    html = page_of(params, root)
+    Page(html)
+    assert said in html
+
+
+def test_nothing_yet(params: Parameters, tmp_path: Path) -> None:
+    page = Page(page_of(params, tmp_path))
+    assert sum(tag == "article" for tag, _ in page.elements) == len(params.variants)
+    assert "no scores yet" in page.text
+
+
+def test_everything_is_escaped(params: Parameters, root: Path) -> None:
+    evil = '<script>alert("x")</script>'
+    write(root, "gan", class_shares={evil: 0.5, "b": 0.5}, data=evil, extractor=evil, extractor_sha256='"><b>')
+    write(root, "digit_features", per_class_accuracy={evil: 0.5}, weights_sha256='"><b>')
+    model = root / "models/gan/model.json"
+    import json
+
+    model.write_text(json.dumps(json.loads(model.read_text()) | {"data": evil}))
+    history = root / "models/gan/history.csv"
+    history.write_text(history.read_text().replace("generator_loss", "<script>_loss"))
+    gan = params.variant("gan")
+    hostile = gan.model_copy(update={"architecture": evil, "objective": {evil: evil}})
+    html = page_of(params.model_copy(update={"variants": params.variants | {"gan": hostile}, "profile": evil}), root)
+    page = Page(html)
+    assert not [tag for tag, _ in page.elements if tag in ("script", "b") and tag == "script"]
+    assert "<script" not in html
+    assert '"><b>' not in html
+    assert html.count("&lt;script&gt;") >= 8
+
+
+def test_nothing_is_loaded_from_elsewhere(params: Parameters, root: Path) -> None:
+    html = page_of(params, root)
+    for tag, attributes in Page(html).elements:
+        for key in ("src", "href", "xlink:href", "srcset", "action", "poster", "data"):
+            if value := attributes.get(key):
+                assert value.startswith(("data:", "#")), (tag, key, value)
+        assert tag not in ("script", "iframe", "object", "embed", "base")
+    assert not re.search(r"https?://|@import|url\((?!#)", html)
+
+
+def test_no_clock_in_the_page(params: Parameters, root: Path) -> None:
+    """No date and no time of day (parameters and scores hold none)."""
+    assert not re.search(r"\b20[2-9]\d-\d\d|\b\d\d:\d\d\b", Page(page_of(params, root)).text)
+
+
+def test_ids_are_anchors_once(params: Parameters, root: Path) -> None:
+    """Every link leads somewhere; an article's id stands once."""
+    elements = Page(page_of(params, root)).elements
+    ids = [attributes["id"] for _, attributes in elements if attributes.get("id")]
+    for tag, attributes in elements:
+        if tag == "a":
+            assert ids.count(str(attributes["href"]).removeprefix("#")) == 1
+
+
+def test_the_template_is_beside_the_module() -> None:
+    from reprogan.report import page
+
+    assert page.TEMPLATE.is_file() and page.TEMPLATE.parent == Path(page.__file__).parent
+
+
+def test_the_stage(params: Parameters, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import runpy
+
+    monkeypatch.chdir(root)
+    runpy.run_path(str(Path(__file__).parents[2] / "stages/report.py"))["report"](params, [])
+    assert "dcgan" in (root / "report/index.html").read_text()
+    assert yaml  # the page itself needs no YAML

@@ -1,0 +1,138 @@
+"""Live curves: complete, each point once, through kills; and never a trouble to training."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from reprogan.tracking.curves import read_history
+from reprogan.tracking.publish import publish
+
+PROJECT = Path(__file__).parents[2]
+
+# A training that only writes what training writes: rows `first` to `last`, one every `pause` seconds.
+TRAINING = """
+import sys, time
+from pathlib import Path
+from reprogan.training.follower import Follower
+from reprogan.training.history import History
+first, last, pause, sha256 = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+folder = Path(".reprogan/live/gan")
+folder.mkdir(parents=True, exist_ok=True)
+params = {"system": "gan", "training": {"seed": 1}}
+follower = Follower(folder, {"variant": "gan", "fingerprint": "f" * 64, "params": params, "tags": {"data": "ramps"}})
+row = lambda i: [1000.0 * i, 1 / i, i / 3]
+history = History(("generator_loss", "discriminator_loss"), folder / "history.csv")
+history.replace([row(i) for i in range(1, first)])
+for i in range(first, last + 1):
+    history.append(1000 * i, row(i)[1:])
+    time.sleep(pause)
+started = time.monotonic()
+follower.finish({"model_sha256": sha256, "images_seen": 1000 * last, "seconds": 2.5, "images_per_second": 99.0})
+print("finished within", time.monotonic() - started)
+"""
+
+
+def start(root: Path, first: int, last: int, pause: float, sha256: str = "0" * 64) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", TRAINING, str(first), str(last), str(pause), sha256]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition: Any, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.1)
+
+
+def test_a_killed_training_is_killed_in_mlflow_and_goes_on_in_the_same_run(repository: Any) -> None:
+    root = repository.root
+    training = start(root, 1, 10000, 0.1)
+    wait_for(lambda: repository.counts()["metrics"] >= 20, 60)
+    training.send_signal(signal.SIGKILL)
+    training.wait()
+    wait_for(lambda: repository.rows("SELECT status FROM runs") == [("KILLED",)], 12)
+
+    resumed = start(root, 4, 130, 0.1, "5" * 64)  # from a checkpoint long before the kill
+    wait_for(lambda: repository.rows("SELECT status FROM runs") == [("RUNNING",)], 60)
+    out, errors = resumed.communicate(timeout=60)
+    assert (resumed.returncode, errors) == (0, "") and "finished within" in out
+    assert repository.rows("SELECT status FROM runs") == [("FINISHED",)]
+    assert repository.rows("SELECT value FROM tags WHERE key = 'model.sha256'") == [("5" * 64,)]
+    expected = sorted((point.key, point.step, point.value) for point in read_history(root / ".reprogan/live/gan/history.csv"))
+    losses = "SELECT key, step, value FROM metrics WHERE key LIKE '%loss' AND step <= 130000 ORDER BY key, step"
+    assert repository.rows(losses) == expected and len(expected) == 260
+    assert repository.rows("SELECT value FROM metrics WHERE key = 'images_per_second'") == [(99.0,)]
+
+
+def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
+    repository: Any, server: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    from reprogan.tracking.lineage import sha256
+    from reprogan.tracking.store import connect
+
+    weights = sha256(repository.root / "models/gan/generator.safetensors")
+    training = start(repository.root, 1, 110, 0.1, weights)
+    out, errors = training.communicate(timeout=90)
+    assert (training.returncode, errors) == (0, "")
+    with connect(repository.root) as tracking:
+        (run,) = tracking.client.search_runs([tracking.experiment_id], f"tags.`model.sha256` = '{weights}'")
+        assert run.info.status == "FINISHED" and run.data.metrics["training_seconds"] == 2.5
+        history = tracking.client.get_metric_history(run.info.run_id, "generator_loss")
+        assert [(point.step, point.value) for point in history] == [(1000 * i, 1 / i) for i in range(1, 111)]
+    live = json.loads((repository.root / ".reprogan/live/gan/run.json").read_text())
+    # The pipeline's own follower logs these params; this stand-in's are among them.
+    assert live["params"]["training"]["seed"] == repository.params.variant("gan").training.seed
+    (published,) = publish(repository.params, repository.root, ["gan"])
+    assert published.run_id == run.info.run_id and published.changed
+    (again,) = publish(repository.params, repository.root, ["gan"])
+    assert again.run_id == run.info.run_id and not again.changed
+
+
+def test_a_server_that_was_never_there_costs_training_one_warning_and_publishing_fills_in(
+    repository: Any, server: str, monkeypatch: Any
+) -> None:
+    from reprogan.tracking.store import connect
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    training = start(repository.root, 1, 50, 0.1)
+    out, errors = training.communicate(timeout=60)
+    assert training.returncode == 0 and float(out.split()[-1]) < 2
+    assert errors.count("\n") == 1 and errors.startswith("reprogan: live tracking stopped (MLflow at http://127.0.0.1:9")
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    (published,) = publish(repository.params, repository.root, ["cnn_classifier"])
+    with connect(repository.root) as tracking:
+        held = {
+            (key, point.step, point.value)
+            for key in ("loss", "accuracy")
+            for point in tracking.client.get_metric_history(published.run_id, key)
+        }
+        artifacts = {info.path for info in tracking.client.list_artifacts(published.run_id)}
+    rows = read_history(repository.root / "models/cnn_classifier/history.csv")
+    assert held == {(point.key, point.step, point.value) for point in rows}
+    assert {"grid.png", "metrics.json", "history.csv", "pipeline"} <= artifacts
+
+
+def test_a_short_training_spares_itself_the_follower(repository: Any) -> None:
+    training = start(repository.root, 1, 5, 0.1)
+    out, errors = training.communicate(timeout=30)
+    assert (training.returncode, errors) == (0, "") and float(out.split()[-1]) < 2
+    assert repository.counts()["runs"] == 0
+
+
+def test_a_row_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    assert read_history(path) == []
+    path.write_text("images_seen,loss\n1000,0.5\n2000,0.2")
+    assert [(point.step, point.value) for point in read_history(path)] == [(1000, 0.5)]
+    path.write_text("images_")
+    assert read_history(path) == []
