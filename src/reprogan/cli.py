@@ -106,19 +106,27 @@ def summary(params: Parameters) -> None:
 @_in_repository
 def ui(params: Parameters, port: int) -> None:
     """Open the MLflow UI over the tracking store, on the loopback interface."""
-    from reprogan.tracking.store import serve_ui
+    from reprogan.tracking.ui import serve_ui
 
-    serve_ui(port)
+    serve_ui(Path.cwd(), port)
 
 
 @main.command()
-@click.option("--images", default=None, type=click.IntRange(min=1), help="Images a measurement, instead of the default.")
+@click.argument("variants", nargs=-1)
+@click.option(
+    "--images", default=None, type=click.IntRange(min=1), help="Images a measurement, instead of the default."
+)
 @_in_repository
-def bench(params: Parameters, images: int | None) -> None:
+def bench(params: Parameters, variants: tuple[str, ...], images: int | None) -> None:
     """Time our training against plain, well-written loops of the same networks, side by side."""
-    from reprogan.bench import run_benchmarks
+    from reprogan.atomic import write_atomically
+    from reprogan.bench.harness import as_json, markdown, run_benchmarks
 
-    run_benchmarks(params, Path.cwd(), images)
+    for name in variants:
+        params.variant(name)
+    results = run_benchmarks(params, Path.cwd(), images, variants)
+    write_atomically(Path(".reprogan/bench.json"), as_json(results))
+    click.echo(markdown(results, params, " ".join(["reprogan bench", *variants])))
 
 
 if __name__ == "__main__":

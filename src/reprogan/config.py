@@ -6,6 +6,8 @@ a new variant touches no file that another variant's stages depend on.
 """
 
 import re
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -66,6 +68,12 @@ class Digits(Strict):
     source: str
     sets: dict[str, IdxSet]
 
+    @field_validator("sets")
+    @classmethod
+    def _names_are_folders(cls, sets: dict[str, IdxSet]) -> dict[str, IdxSet]:
+        _refuse_odd_names("set", sets)
+        return sets
+
     @model_validator(mode="after")
     def _source_is_known(self) -> "Digits":
         known = [EMBEDDED, *sorted(self.sets)]
@@ -97,7 +105,7 @@ class Training(Strict):
     @field_validator("milestones")
     @classmethod
     def _milestones_rise(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
-        if any(later <= earlier for earlier, later in zip(milestones, milestones[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(milestones)):
             raise ValueError(f"milestones are {list(milestones)}; expected rising numbers of images")
         if milestones and milestones[0] < 0:
             raise ValueError(f"milestones begin at {milestones[0]}; expected 0 or more images")
@@ -143,9 +151,7 @@ class Parameters(Strict):
     @field_validator("variants")
     @classmethod
     def _names_are_paths(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
-        for name in variants:
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-                raise ValueError(f"variant {name!r}: expected lower-case letters, digits and _")
+        _refuse_odd_names("variant", variants)
         return variants
 
     @model_validator(mode="after")
@@ -155,7 +161,8 @@ class Parameters(Strict):
             if extractor is None or extractor.system != "classifier":
                 classifiers = sorted(v for v, block in self.variants.items() if block.system == "classifier")
                 raise ValueError(
-                    f"variants.{name}.extractor is {variant.extractor!r}; expected a classifier: {', '.join(classifiers)}"
+                    f"variants.{name}.extractor is {variant.extractor!r}; expected a classifier: "
+                    f"{', '.join(classifiers)}"
                 )
         return self
 
@@ -164,9 +171,14 @@ class Parameters(Strict):
         try:
             return self.variants[name]
         except KeyError:
-            raise UserError(
-                f"{PARAMS_FILE}: no variant {name!r}; expected one of {', '.join(self.variants)}"
-            ) from None
+            raise UserError(f"{PARAMS_FILE}: no variant {name!r}; expected one of {', '.join(self.variants)}") from None
+
+
+def _refuse_odd_names(what: str, names: Iterable[str]) -> None:
+    """Names become parts of paths and of stage names: raise ValueError for one that should not."""
+    for name in names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(f"{what} {name!r}; expected a lower-case letter, then lower-case letters, digits or _")
 
 
 class _Yaml12Loader(yaml.SafeLoader):
@@ -179,7 +191,9 @@ _Yaml12Loader.yaml_implicit_resolvers = {
 }
 _Yaml12Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    re.compile(
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
     list("-+0123456789."),
 )
 

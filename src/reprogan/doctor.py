@@ -50,8 +50,8 @@ def fall_back_offline(root: Path) -> None:
     """Write the profile `offline` into params.yaml, and say so in one loud line."""
     apply_profile("offline", root)
     print(
-        "\n*** NO DATA SOURCE ANSWERS: params.yaml now asks for the EMBEDDED digits (see `git diff`). To get MNIST later: "
-        "set REPROGAN_MNIST_MIRROR to a URL or folder with its four files, run `git checkout params.yaml`, "
+        "\n*** NO DATA SOURCE ANSWERS: params.yaml now asks for the EMBEDDED digits (see `git diff`). To get MNIST "
+        "later: set REPROGAN_MNIST_MIRROR to a URL or folder with its four files, run `git checkout params.yaml`, "
         "then `make repro`. ***\n",
         flush=True,
     )
@@ -81,7 +81,9 @@ def _machine(params: Parameters) -> list[Finding]:
         findings.append(Finding("faster", "this CPU has AVX-512: compute.isa native may be faster; other bytes"))
     if platform.machine() in ("x86_64", "AMD64") and compute.isa == "avx2" and native != "AVX2":
         findings.append(
-            Finding("isa", f"kernels use {native}, expected AVX2: the bytes will differ from other machines'", good=False)
+            Finding(
+                "isa", f"kernels use {native}, expected AVX2: the bytes will differ from other machines'", good=False
+            )
         )
     return findings
 
@@ -95,7 +97,9 @@ def _has_avx512() -> bool:
 
 def _space(root: Path) -> list[Finding]:
     free = shutil.disk_usage(root).free / 2**30
-    findings = [Finding("disk", f"{free:.1f} GiB free; the pipeline writes under {_NEEDED_GIB:.0f}", free > _NEEDED_GIB)]
+    findings = [
+        Finding("disk", f"{free:.1f} GiB free; the pipeline writes under {_NEEDED_GIB:.0f}", free > _NEEDED_GIB)
+    ]
     try:
         pages = os.sysconf("SC_AVPHYS_PAGES")
         available = pages * os.sysconf("SC_PAGE_SIZE") / 2**30
@@ -109,7 +113,7 @@ def _digits(params: Parameters, root: Path, environ: Mapping[str, str]) -> list[
     source = params.digits.source
     if source == EMBEDDED:
         return [Finding("digits", "embedded in scikit-learn: no download")]
-    if (prepared := _prepared(root / "data/processed/digits.h5")) == source:
+    if _prepared(root / "data/processed/digits.h5") == source:
         return [Finding("digits", f"{source} is prepared: data/processed/digits.h5")]
     places = availability(params.digits.sets[source], source, root / "data/raw", environ, _SECONDS)
     return [Finding("digits", f"{place.place}: {place.reason}", place.ok) for place in places]

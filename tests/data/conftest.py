@@ -1,5 +1,6 @@
 """A small data set in MNIST's format, a mirror that misbehaves to order, and the stage in a folder of its own."""
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -110,7 +111,7 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
                 return self.send_error(int(manner) if manner.isdigit() else 404)
             length, kind = len(body), "application/octet-stream"
             if manner == "page":
-                body, kind = b"<!doctype html><title>Log in</title>", "text/html; charset=utf-8"
+                body, kind = b"\xef\xbb\xbf<!doctype html><title>Log in</title>", "text/html; charset=utf-8"
                 length = len(body)
             elif manner == "unmarked page":
                 body = b"\n <html>moved</html>"
@@ -123,8 +124,14 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(length))
             self.end_headers()
+            if manner == "drip":  # never silent for long, and never done
+                with contextlib.suppress(OSError):
+                    for _ in range(200):
+                        self.wfile.write(body[:1])
+                        time.sleep(0.1)
+                return
             self.wfile.write(body)
-            if manner in ("half", "silent"):
+            if manner == "half":
                 self.wfile.flush()
                 time.sleep(20)  # daemon threads: nobody waits for this
 

@@ -1,5 +1,7 @@
 """The container: gives back what was written, the same bytes each time, and refuses every other file in one line."""
 
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -86,6 +88,22 @@ for limit in range(0, {path.stat().st_size}, 301):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_disk_without_room(tmp_path, monkeypatch):
+    """Refused in the middle, and by a disk that still lets the file's size be set."""
+
+    class Full(io.FileIO):
+        def write(self, content):
+            if self.tell() + len(content) > 5000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(content)
+
+    monkeypatch.setattr(hdf5, "open", lambda path, mode, buffering: Full(path, "w+"), raising=False)
+    with pytest.raises(OSError, match="No space left") as refused:
+        write(tmp_path / "set.h5")
+    assert (refused.value.errno, refused.value.filename) == (errno.ENOSPC, str(tmp_path / "set.h5"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_datasets_are_contiguous(tmp_path):
     with h5py.File(write(tmp_path / "set.h5")) as file:
         assert file["train/images"].chunks is None and file["train/images"].compression is None
@@ -133,7 +151,7 @@ def test_refuses_what_is_not_hdf5(tmp_path, content):
 def test_refuses_a_truncated_file(tmp_path, share):
     path = write(tmp_path / "set.h5")
     os.truncate(path, int(path.stat().st_size * share))
-    assert "truncated" in refusal(path)
+    assert f"{path}: truncated; expected a container" in refusal(path)
 
 
 def edit_schema(file: h5py.File) -> None:

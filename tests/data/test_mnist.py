@@ -136,9 +136,10 @@ def test_availability_of_the_cache(small, tmp_path, nobody):
     assert not cached.ok and "train-labels-idx1-ubyte.gz: sha256" in cached.reason
 
 
-def test_availability_keeps_its_time(serve, small, tmp_path):
-    """Servers that send half a file and fall silent do not add up."""
-    silent = [serve(small.files, everything=["half"] * 9).url for _ in range(3)]
+@pytest.mark.parametrize("manner", ["half", "drip"])
+def test_availability_keeps_its_time(serve, small, tmp_path, manner):
+    """Servers that fall silent in the middle, or never come to an end, do not add up."""
+    silent = [serve(small.files, everything=[manner] * 9).url for _ in range(3)]
     started = time.monotonic()
     found = mnist.availability(small.idx_set(silent), "small", tmp_path, {}, seconds=0.5)
     assert time.monotonic() - started < 2

@@ -41,7 +41,9 @@ def write_samples(path: Path, images: np.ndarray) -> None:
         file["images"] = images
 
 
-def describe_model(name: str, system: str, structure: str, network: dict, shape: tuple[int, int, int]) -> trained.Description:
+def describe_model(
+    name: str, system: str, structure: str, network: dict, shape: tuple[int, int, int]
+) -> trained.Description:
     return trained.Description(name, system, structure, network, shape, CLASSES, "stripes", "last", 1000)
 
 

@@ -19,7 +19,9 @@ from reprogan.models import architecture, trained
 
 def test_features_and_logits_of_all_blocks(workplace: SimpleNamespace) -> None:
     extractor = load_extractor(workplace.extractor)
-    images = torch.randint(0, 256, (2 * BLOCK + 7, 1, 20, 20), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    images = torch.randint(0, 256, (2 * BLOCK + 7, 1, 20, 20), generator=torch.Generator().manual_seed(1)).to(
+        torch.uint8
+    )
     found = extract(extractor, blocks_of(images, len(images)))
     at_once = extractor.network.features(to_float(images))
     torch.testing.assert_close(found.features, at_once, rtol=1e-5, atol=1e-5)
@@ -54,7 +56,9 @@ def test_the_sha256_is_that_of_the_weights(workplace: SimpleNamespace) -> None:
 
 def test_a_generator_is_no_extractor(tmp_path: Path) -> None:
     network = {"latent_size": 4, "latent_distribution": "normal", "hidden": 4, "dropout": 0.5, "init_std": None}
-    description = trained.Description("gan", "gan", "fully_connected", network, (1, 20, 20), ("0",), "stripes", "last", 1)
+    description = trained.Description(
+        "gan", "gan", "fully_connected", network, (1, 20, 20), ("0",), "stripes", "last", 1
+    )
     trained.save(tmp_path / "gan", description, architecture.build("fully_connected", network, (1, 20, 20), 1))
     with pytest.raises(UserError, match="system 'gan'; expected a classifier"):
         load_extractor(tmp_path / "gan")

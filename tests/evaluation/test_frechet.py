@@ -64,7 +64,9 @@ def test_agrees_with_torchmetrics(dead: int) -> None:
     assert frechet_distance(moments(a), moments(b)) == pytest.approx(float(metric.compute()), rel=1e-6)
 
 
-@pytest.mark.parametrize(("count", "dead"), [(900, 9), (30, 0), (2, 39)], ids=["dead", "fewer images than dimensions", "2"])
+@pytest.mark.parametrize(
+    ("count", "dead"), [(900, 9), (30, 0), (2, 39)], ids=["dead", "fewer images than dimensions", "2"]
+)
 def test_holds_for_singular_covariances(count: int, dead: int) -> None:
     a, b = features(count, 40, 1, dead), features(count, 40, 2, dead)
     expected = distance_by_singular_values(a.double().numpy(), b.double().numpy())

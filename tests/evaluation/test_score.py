@@ -73,8 +73,22 @@ def test_generator_scores_agree_with_torchmetrics(workplace: SimpleNamespace) ->
 def test_generator_keys(workplace: SimpleNamespace) -> None:
     found = score(workplace)
     assert sorted(found) == sorted(
-        "frechet_distance frechet_floor frechet_relative inception_score inception_score_real class_entropy "
-        "class_entropy_max class_shares n_real n_fake extractor extractor_sha256 feature_dimensions data".split()
+        [
+            "frechet_distance",
+            "frechet_floor",
+            "frechet_relative",
+            "inception_score",
+            "inception_score_real",
+            "class_entropy",
+            "class_entropy_max",
+            "class_shares",
+            "n_real",
+            "n_fake",
+            "extractor",
+            "extractor_sha256",
+            "feature_dimensions",
+            "data",
+        ]
     )
     assert (found["n_real"], found["n_fake"], found["extractor"], found["data"]) == (400, 400, "judge", "stripes")
     assert sum(found["class_shares"].values()) == pytest.approx(1)
@@ -83,7 +97,9 @@ def test_generator_keys(workplace: SimpleNamespace) -> None:
     real = torch.from_numpy(hdf5.read(workplace.data, "test").images)
     features = load_extractor(workplace.extractor).network.features(to_float(real)).double()
     assert found["feature_dimensions"] == features.shape[1]
-    assert found["frechet_relative"] == pytest.approx(found["frechet_distance"] / float(features.var(0).sum()), rel=1e-6)
+    assert found["frechet_relative"] == pytest.approx(
+        found["frechet_distance"] / float(features.var(0).sum()), rel=1e-6
+    )
 
 
 def test_samples_equal_to_the_real_images_have_distance_0(workplace: SimpleNamespace) -> None:

@@ -21,7 +21,9 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
 
 
-def write_model(root: Path, name: str, system: str, networks: dict[str, dict[str, list[int]]], columns: list[str]) -> None:
+def write_model(
+    root: Path, name: str, system: str, networks: dict[str, dict[str, list[int]]], columns: list[str]
+) -> None:
     """model.json, a safetensors file of zeros a network, and 120 rows of history."""
     folder = root / "models" / name
     write_json(

@@ -1,15 +1,17 @@
 """The page: a pure function of its inputs, complete, escaped, self-contained."""
 
+import json
 import re
+import runpy
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from reprogan.config import Parameters
+from reprogan.report import page as page_module
 from reprogan.report.page import write_report
 
 
@@ -39,6 +41,14 @@ class Page(HTMLParser):
             self.text += " ".join(data.split()) + " "
 
 
+@pytest.fixture
+def no_charts(root: Path) -> Path:
+    """The same repository without histories: drawing them is what takes time."""
+    for history in root.glob("models/*/history.csv"):
+        history.unlink()
+    return root
+
+
 def page_of(params: Parameters, root: Path) -> str:
     return write_report(params, root).read_text()
 
@@ -51,8 +61,6 @@ def league(html: str) -> list[str]:
 
 def write(root: Path, name: str, **changes: Any) -> None:
     path = root / "metrics" / f"{name}.json"
-    import json
-
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -69,7 +77,12 @@ def test_the_same_bytes_twice_and_in_another_folder(params: Parameters, root: Pa
 
 def test_a_row_a_variant(params: Parameters, root: Path) -> None:
     page = Page(page_of(params, root))
-    assert [a["id"] for tag, a in page.elements if tag == "article"] == ["dcgan", "gan", "digit_features", "cnn_classifier"]
+    assert [a["id"] for tag, a in page.elements if tag == "article"] == [
+        "dcgan",
+        "gan",
+        "digit_features",
+        "cnn_classifier",
+    ]
     assert not page.open
     for shown in (
         "61.08", "243.7", "floor 2.36", "25.88×", "9.79", "99.34 %", "5ca1ab1e5ca1", "b0a710adb0a7", "mnist",
@@ -80,22 +93,24 @@ def test_a_row_a_variant(params: Parameters, root: Path) -> None:
     assert sum(tag == "svg" for tag, _ in page.elements) == 6
 
 
-def test_best_first(params: Parameters, root: Path) -> None:
-    assert league(page_of(params, root)) == ["dcgan", "gan"]
-    write(root, "gan", frechet_distance=9.5)
-    assert league(page_of(params, root)) == ["gan", "dcgan"]
+def test_best_first(params: Parameters, no_charts: Path) -> None:
+    assert league(page_of(params, no_charts)) == ["dcgan", "gan"]
+    write(no_charts, "gan", frechet_distance=9.5)
+    assert league(page_of(params, no_charts)) == ["gan", "dcgan"]
 
 
-@pytest.mark.parametrize("change", [{"data": "fashion"}, {"extractor_sha256": "a" * 64}, {"n_fake": 500}, {"n_real": 500}])
-def test_only_what_compares_shares_a_table(params: Parameters, root: Path, change: dict[str, Any]) -> None:
-    write(root, "gan", **change)
-    assert len(league(page_of(params, root))) == 1
+@pytest.mark.parametrize(
+    "change", [{"data": "fashion"}, {"extractor_sha256": "a" * 64}, {"n_fake": 500}, {"n_real": 500}]
+)
+def test_only_what_compares_shares_a_table(params: Parameters, no_charts: Path, change: dict[str, Any]) -> None:
+    write(no_charts, "gan", **change)
+    assert len(league(page_of(params, no_charts))) == 1
 
 
-def test_few_images_are_said(params: Parameters, root: Path) -> None:
-    assert "Few images" not in page_of(params, root)
-    write(root, "gan", n_real=360)
-    assert "Few images for 128 feature dimensions" in page_of(params, root)
+def test_few_images_are_said(params: Parameters, no_charts: Path) -> None:
+    assert "Few images" not in page_of(params, no_charts)
+    write(no_charts, "gan", n_real=360)
+    assert "Few images for 128 feature dimensions" in page_of(params, no_charts)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +123,10 @@ def test_few_images_are_said(params: Parameters, root: Path) -> None:
         ("models/gan", "dvc repro train@gan"),
     ],
 )
-def test_what_is_missing_is_said(params: Parameters, root: Path, gone: str, said: str) -> None:
-    path = root / gone
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    html = page_of(params, root)
+def test_what_is_missing_is_said(params: Parameters, no_charts: Path, gone: str, said: str) -> None:
+    path = no_charts / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    html = page_of(params, no_charts)
     Page(html)
     assert said in html
 
@@ -127,8 +142,6 @@ def test_everything_is_escaped(params: Parameters, root: Path) -> None:
     write(root, "gan", class_shares={evil: 0.5, "b": 0.5}, data=evil, extractor=evil, extractor_sha256='"><b>')
     write(root, "digit_features", per_class_accuracy={evil: 0.5}, weights_sha256='"><b>')
     model = root / "models/gan/model.json"
-    import json
-
     model.write_text(json.dumps(json.loads(model.read_text()) | {"data": evil}))
     history = root / "models/gan/history.csv"
     history.write_text(history.read_text().replace("generator_loss", "<script>_loss"))
@@ -136,7 +149,7 @@ def test_everything_is_escaped(params: Parameters, root: Path) -> None:
     hostile = gan.model_copy(update={"architecture": evil, "objective": {evil: evil}})
     html = page_of(params.model_copy(update={"variants": params.variants | {"gan": hostile}, "profile": evil}), root)
     page = Page(html)
-    assert not [tag for tag, _ in page.elements if tag in ("script", "b") and tag == "script"]
+    assert not [tag for tag, _ in page.elements if tag == "script"]
     assert "<script" not in html
     assert '"><b>' not in html
     assert html.count("&lt;script&gt;") >= 8
@@ -152,14 +165,14 @@ def test_nothing_is_loaded_from_elsewhere(params: Parameters, root: Path) -> Non
     assert not re.search(r"https?://|@import|url\((?!#)", html)
 
 
-def test_no_clock_in_the_page(params: Parameters, root: Path) -> None:
+def test_no_clock_in_the_page(params: Parameters, no_charts: Path) -> None:
     """No date and no time of day (parameters and scores hold none)."""
-    assert not re.search(r"\b20[2-9]\d-\d\d|\b\d\d:\d\d\b", Page(page_of(params, root)).text)
+    assert not re.search(r"\b20[2-9]\d-\d\d|\b\d\d:\d\d\b", Page(page_of(params, no_charts)).text)
 
 
-def test_ids_are_anchors_once(params: Parameters, root: Path) -> None:
+def test_ids_are_anchors_once(params: Parameters, no_charts: Path) -> None:
     """Every link leads somewhere; an article's id stands once."""
-    elements = Page(page_of(params, root)).elements
+    elements = Page(page_of(params, no_charts)).elements
     ids = [attributes["id"] for _, attributes in elements if attributes.get("id")]
     for tag, attributes in elements:
         if tag == "a":
@@ -167,15 +180,10 @@ def test_ids_are_anchors_once(params: Parameters, root: Path) -> None:
 
 
 def test_the_template_is_beside_the_module() -> None:
-    from reprogan.report import page
-
-    assert page.TEMPLATE.is_file() and page.TEMPLATE.parent == Path(page.__file__).parent
+    assert page_module.TEMPLATE.is_file() and page_module.TEMPLATE.parent == Path(page_module.__file__).parent
 
 
-def test_the_stage(params: Parameters, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import runpy
-
-    monkeypatch.chdir(root)
+def test_the_stage(params: Parameters, no_charts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(no_charts)
     runpy.run_path(str(Path(__file__).parents[2] / "stages/report.py"))["report"](params, [])
-    assert "dcgan" in (root / "report/index.html").read_text()
-    assert yaml  # the page itself needs no YAML
+    assert "dcgan" in (no_charts / "report/index.html").read_text()

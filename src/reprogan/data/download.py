@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import os
 import re
 import ssl
 import sys
@@ -77,7 +78,8 @@ def opened(place: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Iterator[
         stream: BinaryIO
         size: int | None
         if (folder := local_folder(place)) is not None:
-            stream, size, page = open(folder / name, "rb"), (folder / name).stat().st_size, False
+            stream = open(folder / name, "rb")  # noqa: SIM115 - closed below
+            size, page = os.fstat(stream.fileno()).st_size, False
         else:
             response = _request(f"{place.rstrip('/')}/{quote(name)}", timeout)
             size, page = response.length, response.headers.get_content_type() == "text/html"
@@ -145,8 +147,8 @@ def _request(url: str, timeout: float) -> http.client.HTTPResponse:
     if urlsplit(url).scheme not in ("http", "https"):
         raise Unavailable("not a URL we can read; expected http, https, file or a folder", passing=False)
     # Some mirrors turn away urllib's own name.
-    request = urllib.request.Request(url, headers={"User-Agent": "reprogan"})  # noqa: S310 - scheme checked above
-    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
+    request = urllib.request.Request(url, headers={"User-Agent": "reprogan"})
+    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout)
     return response
 
 

@@ -59,7 +59,9 @@ def extract(extractor: Extractor, blocks: Iterable[Tensor]) -> Extracted:
     found = Extracted(torch.cat(features), torch.cat(logits))
     if not bool(torch.isfinite(found.features).all() and torch.isfinite(found.logits).all()):
         name = extractor.description.variant
-        raise UserError(f"models/{name}: answers that are not finite; expected numbers; run `dvc repro -f train@{name}`")
+        raise UserError(
+            f"models/{name}: answers that are not finite; expected numbers; run `dvc repro -f train@{name}`"
+        )
     return found
 
 

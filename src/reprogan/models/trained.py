@@ -81,7 +81,9 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Trained:
             network.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: no weights of this model ({reason}); run `dvc repro -f train@{folder.name}`") from None
+            raise UserError(
+                f"{path}: no weights of this model ({reason}); run `dvc repro -f train@{folder.name}`"
+            ) from None
         network.to(device).eval().requires_grad_(False)
     return Trained(description, networks)
 
@@ -91,4 +93,6 @@ def main_weights(folder: Path) -> Path:
     for name in MAIN_NETWORKS:
         if (path := folder / f"{name}.safetensors").is_file():
             return path
-    raise UserError(f"{folder}: no generator.safetensors or classifier.safetensors; run `dvc repro train@{folder.name}`")
+    raise UserError(
+        f"{folder}: no generator.safetensors or classifier.safetensors; run `dvc repro train@{folder.name}`"
+    )

@@ -88,7 +88,8 @@ def _history(path: Path, name: str) -> History | None:
         return None
     except (ValueError, IndexError):
         raise UserError(
-            f"{path}: damaged; expected a header images_seen,… and rows of as many numbers; run `dvc repro -f train@{name}`"
+            f"{path}: damaged; expected a header images_seen,… and rows of as many numbers; "
+            f"run `dvc repro -f train@{name}`"
         ) from None
 
 

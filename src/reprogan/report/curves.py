@@ -4,10 +4,12 @@ import io
 import re
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from reprogan.report.contents import History
 
 _WIDTH, _HEIGHT = 4.6, 2.5  # inches of 72 SVG units; the page scales it
+_PROBABILITY = "Mean probability of “real”"  # as the discriminator sees it
 # Colours that matplotlib writes, and the page's variables that take their place, for light and dark.
 _INK, _RULE = "#010101", "#020202"
 _SERIES = ("#030303", "#040404", "#050505", "#060606")
@@ -45,7 +47,7 @@ def _title(column: str) -> str:
     if column == "loss" or column.endswith("_loss"):
         return "Loss"
     if column.endswith("_probability"):
-        return "Discriminator’s mean probability of “real”"
+        return _PROBABILITY
     return column.replace("_", " ").capitalize()
 
 
@@ -57,11 +59,10 @@ def _label(column: str) -> str:
 
 def _draw(title: str, columns: list[str], history: History) -> Chart:
     import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    style = {
+    style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "reprogan",
         "font.size": 10.5,
@@ -74,14 +75,15 @@ def _draw(title: str, columns: list[str], history: History) -> Chart:
         "lines.linewidth": 1.5,
         "lines.solid_joinstyle": "round",
     }
-    # From matplotlib's defaults, so that nobody's matplotlibrc changes the page.
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **style}):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # nobody's matplotlibrc changes the page
+        matplotlib.rcParams.update(style)
         figure = Figure(figsize=(_WIDTH, _HEIGHT))
         axes = figure.add_axes((0.11, 0.125, 0.84, 0.84))
         marker = "o" if len(history.images_seen) == 1 else None  # a single point is no line
         for column, colour in zip(columns, _SERIES * len(columns), strict=False):
             axes.plot(history.images_seen, history.columns[column], color=colour, marker=marker, markersize=3)
-        if title.startswith("Discriminator"):
+        if title == _PROBABILITY:
             axes.set_ylim(-0.02, 1.02)
         axes.set_xlim(0, max(history.images_seen[-1], 1))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -91,7 +93,7 @@ def _draw(title: str, columns: list[str], history: History) -> Chart:
         axes.tick_params(length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
         out = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(out, format="svg", metadata={"Date": None})
     lines = [Line(_label(column), history.columns[column][-1]) for column in columns]
     return Chart(title, lines, _for_the_page(out.getvalue(), title))
 
@@ -110,7 +112,9 @@ def _for_the_page(svg: str, title: str) -> str:
     svg = re.sub(r' <g id="patch_[12]">\s*<path [^>]*/>\s*</g>\s*', "", svg)  # the paper of figure and axes
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
     svg = re.sub(r'<g id="[^"]*"/>| transform="rotate\(-0 [^"]*"|font-family: [^;"]*; ', "", svg)
-    svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{escape(title)}">', svg)
+    svg = re.sub(
+        r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{escape(title)}">', svg
+    )
     svg = svg.replace("xlink:href", "href")
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)

@@ -53,7 +53,11 @@ def render(profile: str, contents: list[Contents]) -> str:
     classifiers.sort(key=lambda row: -row.scores["accuracy"] if row.scores else 1.0)  # stable: else as in params.yaml
     unscored = [row for row in generators if not row.scores]
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {"figure": _figure, "digits": _digits, "percent": _percent, "embed": _embed, "svg": _svg}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
@@ -123,4 +127,4 @@ def _embed(picture: Picture) -> str:
 
 def _svg(chart: Chart) -> Markup:
     """The chart as it is: matplotlib has escaped its texts."""
-    return Markup(chart.svg)  # noqa: S704
+    return Markup(chart.svg)

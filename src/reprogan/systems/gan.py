@@ -84,8 +84,8 @@ class System:
         generator.train(was_training)
         return images
 
-    def _latents(self, count: int, generator: torch.Generator) -> Tensor:
-        return draw_latents(count, self.generator.latent_size, self.generator.latent_distribution, generator)
+    def _latents(self, count: int, source: torch.Generator) -> Tensor:
+        return draw_latents(self.generator, count, source)
 
     def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         if self._judges_together:

@@ -22,7 +22,7 @@ from reprogan.tracking.store import Tracking, connect
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_NICENESS = 10  # training goes first
+_NICENESS = 5  # training goes first
 _HEAD_START_SECONDS = 3.0  # a training shorter than this has no live curves to watch, and is spared importing MLflow
 _POLL_SECONDS = 2.0
 _LOOK_SECONDS = 0.1

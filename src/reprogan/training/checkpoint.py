@@ -39,7 +39,7 @@ class Checkpoints:
         return path
 
     def newest(self) -> tuple[int, State] | None:
-        """(images seen, state) of the newest checkpoint that is whole and of this run; a warning for each that is not."""
+        """(images seen, state) of the newest checkpoint that is whole and of this run; warns of each that is not."""
         for path in reversed(self._paths()):
             reason, images_seen, state = self._read(path)
             if not reason:

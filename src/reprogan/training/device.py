@@ -24,7 +24,7 @@ def set_up_device(compute: Compute) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     torch.use_deterministic_algorithms(True)
     # Filling every new tensor with NaN finds reads of uninitialised memory; it costs a pass over memory each time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     reduced = compute.precision != "float32"
     torch.backends.cuda.matmul.allow_tf32 = reduced

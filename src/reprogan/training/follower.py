@@ -21,7 +21,7 @@ class Follower:
     """The process that follows one training's folder, and what training tells it through files there."""
 
     def __init__(self, folder: Path, run: dict[str, Any]) -> None:
-        """Write `run` (variant, fingerprint, params, tags) to `folder`/run.json and start the follower, if it can be."""
+        """Write `run` (variant, fingerprint, params, tags) to `folder`/run.json and start the follower if possible."""
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "done.json").unlink(missing_ok=True)

@@ -25,7 +25,9 @@ class Progress:
             print(f"{self._name}: going on from {self._first:,} of {self._budget:,} images", file=sys.stderr)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._terminal:
             print(file=sys.stderr)
 

@@ -46,7 +46,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
         variant.architecture, variant.network, description.image_shape, len(description.classes), where
     )
     for network in networks.values():
-        network.to(device, memory_format=memory_format(compute)).train()
+        network.to(device).to(memory_format=memory_format(compute)).train()
     system = systems.build(variant.system, networks, variant.objective, where)
     averages = {}
     if training.ema_half_life is not None:

@@ -115,8 +115,7 @@ def train(
             if request.number is not None:
                 save()
                 raise Stopped(
-                    f"variants.{name}: stopped at {images_seen:,} of {budget:,} images; "
-                    "`dvc repro` goes on from there",
+                    f"variants.{name}: stopped at {images_seen:,} of {budget:,} images; `dvc repro` goes on from there",
                     request.number,
                 )
             if crossed(training.checkpoint_every, before):

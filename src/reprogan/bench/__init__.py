@@ -1,0 +1,1 @@
+"""Timing our training against plain loops of the same networks."""

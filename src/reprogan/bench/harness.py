@@ -1,0 +1,118 @@
+"""Both sides of each comparison in turn, medians and spread, as JSON and a Markdown table."""
+
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from reprogan.config import Parameters
+from reprogan.errors import UserError
+
+_ROUNDS = 3
+_IMAGES = {"fully_connected": 192_000, "dcgan": 12_800, "cnn_classifier": 96_000, "digit_features": 12_800}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ours against the plain loop for one variant: medians of the rounds, and the ratio of each round."""
+
+    variant: str
+    isa: str
+    batch_size: int
+    ours: float  # images/s
+    plain: float  # images/s
+    ratio: float
+    ratios: list[float]
+    ours_mib: float
+    plain_mib: float
+
+
+def run_benchmarks(params: Parameters, root: Path, images: int | None, variants: tuple[str, ...]) -> list[Comparison]:
+    """Time every variant (or those named) at `isa` native and avx2, ours and plain in turn.
+
+    Raises UserError if the digits are not prepared yet.
+    """
+    if not (root / "data/processed/digits.h5").is_file():
+        raise UserError("data/processed/digits.h5: not there; run `dvc repro prepare_digits` first")
+    results = []
+    for isa in ("native", "avx2"):
+        for name in variants or tuple(params.variants):
+            variant = params.variant(name)
+            count = images or _IMAGES.get(variant.architecture, 12_800)
+            rounds = [(_measure("ours", name, isa, count), _measure("plain", name, isa, count)) for _ in range(_ROUNDS)]
+            results.append(_comparison(name, isa, variant.training.batch_size, rounds))
+            print(_row(results[-1]), file=sys.stderr, flush=True)
+    return results
+
+
+def markdown(results: list[Comparison], params: Parameters, command: str) -> str:
+    """The results as a table with what made them: commit, machine, torch version, command."""
+    import torch
+
+    head = (
+        f"`{command}` at commit {_commit()}, {_processor()}, {params.compute.threads} threads, "
+        f"torch {torch.__version__}, Python {platform.python_version()}; medians of {_ROUNDS} rounds, "
+        "the ratio's range over the rounds in brackets.\n\n"
+        "| variant | isa | batch | ours, images/s | plain loop, images/s | ratio | peak memory, ours / plain |\n"
+        "|---|---|---|---|---|---|---|\n"
+    )
+    return head + "\n".join(_row(result) for result in results) + "\n"
+
+
+def as_json(results: list[Comparison]) -> str:
+    """The results as JSON."""
+    return json.dumps([asdict(result) for result in results], indent=2)
+
+
+def _measure(side: str, variant: str, isa: str, images: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "reprogan.bench.side", side, variant, isa, str(images)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        raise UserError(f"bench: {side} {variant} {isa} failed: {run.stderr.strip().splitlines()[-1]}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def _comparison(
+    variant: str, isa: str, batch_size: int, rounds: list[tuple[dict[str, float], dict[str, float]]]
+) -> Comparison:
+    def middle(side: int, key: str) -> float:
+        return statistics.median(pair[side][key] for pair in rounds)
+
+    ratios = [ours["images_per_second"] / plain["images_per_second"] for ours, plain in rounds]
+    return Comparison(
+        variant=variant,
+        isa=isa,
+        batch_size=batch_size,
+        ours=middle(0, "images_per_second"),
+        plain=middle(1, "images_per_second"),
+        ratio=statistics.median(ratios),
+        ratios=ratios,
+        ours_mib=middle(0, "peak_mib"),
+        plain_mib=middle(1, "peak_mib"),
+    )
+
+
+def _row(result: Comparison) -> str:
+    return (
+        f"| {result.variant} | {result.isa} | {result.batch_size} | {result.ours:,.0f} | {result.plain:,.0f} "
+        f"| {result.ratio:.2f} ({min(result.ratios):.2f}–{max(result.ratios):.2f}) "
+        f"| {result.ours_mib:.0f} / {result.plain_mib:.0f} MiB |"
+    )
+
+
+def _commit() -> str:
+    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return run.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

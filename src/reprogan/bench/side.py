@@ -1,0 +1,81 @@
+"""One measurement in a process of its own: `python -m reprogan.bench.side ours|plain VARIANT ISA IMAGES`.
+
+Prints a line of JSON: images_per_second of training alone (no start-up), peak_mib of this process.
+"""
+
+import json
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+from reprogan.config import Compute, Parameters, Variant, load
+from reprogan.entry import pin_instruction_set, repository_root
+
+_WARM_UP_BATCHES = 20
+_DATA = Path("data/processed/digits.h5")
+
+
+def main() -> None:
+    """Measure one side and print the figures."""
+    os.chdir(repository_root())
+    side, name, isa, images = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    params: Parameters = load()
+    variant = params.variant(name)
+    compute = params.compute.model_copy(update={"isa": isa})
+    pin_instruction_set(compute)
+    if side == "plain":
+        for name in ("OMP_WAIT_POLICY",):  # a plain loop runs with the defaults of its libraries
+            os.environ.pop(name, None)
+    measure = _ours if side == "ours" else _plain
+    with tempfile.TemporaryDirectory() as folder:
+        rate = measure(variant, compute, images, Path(folder))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"images_per_second": rate, "peak_mib": peak}))
+
+
+def _ours(variant: Variant, compute: Compute, images: int, folder: Path) -> float:
+    from reprogan.training.run import train_variant
+
+    os.environ["REPROGAN_TRACKING"] = "off"
+    training = variant.training.model_copy(update={"images": images, "milestones": ()})
+    train_variant(
+        "bench", variant.model_copy(update={"training": training}), compute, _DATA, folder / "scratch", folder / "out"
+    )
+    done = json.loads((folder / "scratch/live/bench/done.json").read_text())
+    return done["images_per_second"]
+
+
+def _plain(variant: Variant, compute: Compute, images: int, folder: Path) -> float:
+    import torch
+
+    from reprogan.bench.plain import images_per_second
+    from reprogan.data import hdf5
+    from reprogan.models import architecture
+
+    torch.set_num_threads(compute.threads)
+    torch.manual_seed(variant.training.seed)
+    description = hdf5.describe(_DATA)
+    split = hdf5.read(_DATA, "train")
+    _write_idx(folder / "MNIST/raw", split.images, split.labels)
+    del split
+    networks = architecture.build(
+        variant.architecture, variant.network, description.image_shape, len(description.classes)
+    )
+    return images_per_second(variant, networks, folder, images, _WARM_UP_BATCHES * variant.training.batch_size)
+
+
+def _write_idx(folder: Path, images, labels) -> None:  # type: ignore[no-untyped-def]
+    """The prepared training images as the IDX files that torchvision reads (its reader wants all four there)."""
+    folder.mkdir(parents=True)
+    count, _, height, width = images.shape
+    for split in ("train", "t10k"):
+        sizes = b"".join(size.to_bytes(4, "big") for size in (0x803, count, height, width))
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(sizes + images.tobytes())
+        sizes = b"".join(size.to_bytes(4, "big") for size in (0x801, count))
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(sizes + labels.astype("uint8").tobytes())
+
+
+if __name__ == "__main__":
+    main()

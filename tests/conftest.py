@@ -1,0 +1,268 @@
+"""What all tests share: tools that may be missing, and copies of this repository that run under real git and DVC."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from filelock import FileLock
+from reprogan.config import read_yaml
+from reprogan.profile import apply_profile
+
+REPOSITORY = Path(__file__).parents[1]
+REQUIRED = "REPROGAN_TEST_REQUIRE"  # tools, by comma, whose absence fails a test instead of skipping it
+SPY = "REPROGAN_TEST_SPY"  # a folder: each stage leaves a list of the project's files that it opened there
+
+# Small enough for a run in seconds, long enough that a training can be caught in the middle.
+TINY = {
+    "digits": {
+        "source": "blobs",
+        "sets": {
+            "blobs": {
+                "mirrors": ["mirror"],
+                "classes": [f"blob {label}" for label in range(10)],
+                "files": {},  # filled in when the set is made
+            }
+        },
+    },
+    "evaluation": {"count": 200},
+    "variants": {
+        "digit_features": {
+            "training": {"images": 1920, "log_every": 640, "checkpoint_every": 1280},
+            "sampling": {"count": 100},
+        },
+        "cnn_classifier": {
+            "training": {"images": 1920, "log_every": 640, "checkpoint_every": 1280},
+            "sampling": {"count": 100},
+        },
+        "gan": {
+            "training": {"images": 40000, "log_every": 640, "checkpoint_every": 1280, "milestones": [0, 640, 6400]},
+            "sampling": {"count": 200},
+        },
+        "dcgan": {
+            "network": {"filters": 4},
+            "training": {"images": 6400, "log_every": 64, "checkpoint_every": 160, "milestones": [0, 320, 3200]},
+            "sampling": {"count": 200},
+        },
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, str, object], None]:
+    """`require(tool, how to get it, found)`: skip where a tool is missing; fail if $REPROGAN_TEST_REQUIRE names it."""
+
+    def check(tool: str, how_to_get: str, found: object) -> None:
+        if found:
+            return
+        if tool in os.environ.get(REQUIRED, "").split(","):
+            pytest.fail(f"{tool} is missing and {REQUIRED} names it; {how_to_get}")
+        pytest.skip(f"{tool} is missing; {how_to_get}")
+
+    return check
+
+
+@dataclass
+class Project:
+    """A copy of the repository: its own git history, its own DVC cache, its own code (PYTHONPATH), tiny data."""
+
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        """What its commands see: this Python as `python`, the copy's code, no store or mirror of the machine's."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REPROGAN_", "MLFLOW_", "DVC_"))}
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{self.root.parent / 'spy'}{os.pathsep}{self.root / 'src'}",
+            "DVC_SITE_CACHE_DIR": str(self.root.parent / f"{self.root.name} site"),
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            **{f"GIT_{who}_{what}": "test@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+            **self.env,
+        }
+
+    def run(self, *command: str, status: int | None = 0, **options: Any) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the root to its end; fail the test if it exits otherwise than with `status`."""
+        options = {"timeout": 300, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+        environment = self.environment() | options.pop("env", {})
+        done = subprocess.run(command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL, **options)
+        if status is not None:
+            assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def dvc(self, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        """Run dvc."""
+        return self.run(sys.executable, "-m", "dvc", *arguments, **options)
+
+    def git(self, *arguments: str) -> str:
+        """Run git; its output."""
+        return self.run("git", *arguments).stdout
+
+    def stage(self, name: str, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        """Run one stage by itself, as DVC's command line for it does."""
+        return self.run(sys.executable, f"stages/{name}.py", *arguments, **options)
+
+    def change(self, **values: Any) -> None:
+        """Set parameters: `change(**{"variants.gan.training.images": 640})`."""
+        params = read_yaml(self.root / "params.yaml")
+        for key, value in values.items():
+            *blocks, last = key.split(".")
+            block = params
+            for name in blocks:
+                block = block[name]
+            block[last] = value
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def parameter(self, key: str) -> Any:
+        """One value of params.yaml."""
+        value = read_yaml(self.root / "params.yaml")
+        for name in key.split("."):
+            value = value[name]
+        return value
+
+    def lock(self) -> dict[str, Any]:
+        """The parsed dvc.lock."""
+        return yaml.safe_load((self.root / "dvc.lock").read_text())
+
+    def digests(self, *folders: str) -> dict[str, str]:
+        """{path: sha256} of every file below these paths; without any, of every output of the pipeline."""
+        chosen = folders or ("data/checked", "data/processed", "models", "samples", "metrics", "report")
+        files = [path for name in chosen for path in ((self.root / name).rglob("*"), [self.root / name])]
+        found = {path for paths in files for path in paths if path.is_file() and path.name != ".gitignore"}
+        return {
+            str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(found)
+        }
+
+    def forget(self, *stages: str) -> None:
+        """Make DVC forget that these stages ever ran: nothing in dvc.lock, no output, no run-cache."""
+        lock = self.lock()
+        for stage in stages:
+            for out in lock["stages"].pop(stage)["outs"]:
+                shutil.rmtree(self.root / out["path"], ignore_errors=True)
+        (self.root / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+        shutil.rmtree(self.root / ".dvc/cache/runs", ignore_errors=True)
+
+    def processes(self) -> list[str]:
+        """The command lines of all processes whose current folder is this project's."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cwd").resolve().is_relative_to(self.root):
+                    words = (process / "cmdline").read_bytes().split(b"\0")
+                    found.append(f"{process.name} {b' '.join(words).decode()}")
+        return [line for line in found if line.split(" ", 1)[1]]  # a zombie has no command line
+
+    def stop_all(self) -> None:
+        """Kill what a failed test has left running here."""
+        for line in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The whole tiny pipeline, run once for all tests: do not change it, take a copy (`project`)."""
+
+    project: Project
+    digests: dict[str, str]  # of every output
+    output: str  # what `dvc repro` said
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The finished tiny pipeline. Parallel workers share one: the first makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pipeline"
+    project = Project(folder / "repository")
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "output").is_file():
+            copy_repository(project.root)
+            make_blobs(project.root / "mirror")
+            begin(project)
+            done = project.dvc("repro", env={SPY: str(folder / "opened")}, stderr=subprocess.STDOUT)
+            project.git("add", "-A")
+            project.git("commit", "-qm", "run")
+            (folder / "output").write_text(done.stdout)
+    return Pipeline(project, project.digests(), (folder / "output").read_text())
+
+
+@pytest.fixture
+def project(pipeline: Pipeline, tmp_path: Path) -> Iterator[Project]:
+    """A copy of the finished pipeline for one test to do with as it likes; nothing of it is left running."""
+    root = tmp_path / "repository"
+    shutil.copytree(pipeline.project.root, root, symlinks=True)
+    shutil.rmtree(root / ".reprogan", ignore_errors=True)
+    copied = Project(root, {"REPROGAN_TRACKING": "off"})
+    yield copied
+    copied.stop_all()
+
+
+def copy_repository(root: Path) -> None:
+    """Copy the files that git knows or would add, as they now are."""
+    names = subprocess.check_output(["git", "ls-files", "-coz", "--exclude-standard"], cwd=REPOSITORY, text=True)
+    for name in filter(None, names.split("\0")):
+        if (REPOSITORY / name).is_file() and not name.startswith(("metrics/", "tests/")) and name != "dvc.lock":
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, root / name)
+
+
+def make_blobs(folder: Path) -> None:
+    """A data set in MNIST's format: 600 and 300 images, a bright square whose place tells the class, and noise."""
+    folder.mkdir()
+    random = np.random.default_rng(1)
+    for split, name, count in (("train", "train", 600), ("test", "t10k", 300)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        images = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            top, left = 2 + 13 * (label % 2) + random.integers(0, 3), 1 + 5 * (label // 2) + random.integers(0, 2)
+            image[top : top + 9, left : left + 5] += np.uint8(150)
+        for kind, array in (("images", images), ("labels", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            file = folder / f"{name}-{kind}-idx{array.ndim}-ubyte.gz"
+            file.write_bytes(gzip.compress(header + array.tobytes(), mtime=0))
+            block = {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+            TINY["digits"]["sets"]["blobs"]["files"][f"{split}_{kind}"] = block  # type: ignore[index]
+
+
+def begin(project: Project) -> None:
+    """Point params.yaml at the tiny data and budgets, commit everything, and lay the spy beside the repository."""
+    (project.root / "profiles/tiny.yaml").write_text(yaml.safe_dump(TINY))
+    apply_profile("smoke", project.root)
+    apply_profile("tiny", project.root)
+    project.git("init", "-q")
+    project.git("add", "-A")
+    project.git("commit", "-qm", "begin")
+    spy = project.root.parent / "spy"
+    spy.mkdir()
+    shutil.copyfile(Path(__file__).parent / "pipeline/spy.py", spy / "sitecustomize.py")
+
+
+def wait_until(true: Callable[[], object], seconds: float = 60.0) -> bool:
+    """Look every few milliseconds until it is so, or time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+@pytest.fixture(scope="session", name="wait_until")
+def wait_until_fixture() -> Callable[..., bool]:
+    """Look every few milliseconds until it is so, or time is up: `wait_until(is_it_so, seconds)`."""
+    return wait_until

@@ -1,0 +1,33 @@
+"""Installed as `sitecustomize` for the pipeline's processes: notes which files of the project a stage opens to read."""
+
+import atexit
+import os
+import sys
+
+_FOLDER = os.environ.get("REPROGAN_TEST_SPY", "")
+
+
+def _note() -> None:
+    root = os.getcwd() + os.sep
+    opened: set[str] = set()
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+            path, mode = os.path.abspath(os.fsdecode(arguments[0])), arguments[1]
+            if path.startswith(root) and (mode is None or "r" in str(mode)):
+                opened.add(path.removeprefix(root))
+
+    def write() -> None:
+        loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+        opened.update(path.removeprefix(root) for path in loaded if path.startswith(root))
+        stage = "@".join([os.path.basename(sys.argv[0]).removesuffix(".py"), *sys.argv[1:2]])
+        os.makedirs(_FOLDER, exist_ok=True)
+        with open(os.path.join(_FOLDER, stage), "w") as file:
+            file.write("\n".join(sorted(opened)))
+
+    sys.addaudithook(hook)
+    atexit.register(write)
+
+
+if _FOLDER and any(word.startswith("stages/") for word in sys.orig_argv):
+    _note()
