@@ -13,14 +13,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, whatever happens to this process or the machine.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(temporary)):
+            error.filename = str(path)  # of a write that fails, the system names no file
         raise
     _sync_folder(path.parent)
 
@@ -29,6 +32,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write `content` to `path`, whole or not at all (text as UTF-8)."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what earlier processes that were killed left of `path`."""
+    for temporary in path.parent.glob(f".{path.name}.*.part"):
+        pid = temporary.name.removesuffix(".part").rpartition(".")[2]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            temporary.unlink(missing_ok=True)
+        except (ValueError, PermissionError):  # not ours to judge
+            continue
 
 
 def _sync_folder(folder: Path) -> None:

@@ -155,7 +155,7 @@ class Parameters(Strict):
         return variants
 
     @model_validator(mode="after")
-    def _extractors_exist(self) -> "Parameters":
+    def _extractors_fit(self) -> "Parameters":
         for name, variant in self.variants.items():
             extractor = self.variants.get(variant.extractor)
             if extractor is None or extractor.system != "classifier":
@@ -164,6 +164,13 @@ class Parameters(Strict):
                     f"variants.{name}.extractor is {variant.extractor!r}; expected a classifier: "
                     f"{', '.join(classifiers)}"
                 )
+            if extractor.architecture != variant.extractor:  # dvc.yaml names the extractor's file by its variant
+                raise ValueError(
+                    f"variants.{variant.extractor}.architecture is {extractor.architecture!r}; expected "
+                    f"{variant.extractor!r}: a variant that others are scored with has its architecture's name"
+                )
+            if variant.system == "classifier" and variant.extractor != name:
+                raise ValueError(f"variants.{name}.extractor is {variant.extractor!r}; a classifier is its own: {name!r}")
         return self
 
     def variant(self, name: str) -> Variant:

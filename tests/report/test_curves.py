@@ -58,7 +58,9 @@ def test_no_rows_no_chart() -> None:
 
 def test_nothing_of_the_machine_or_the_clock(tmp_path: Path) -> None:
     """Another process, another date, another matplotlibrc: the same bytes."""
-    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nsvg.fonttype: path\naxes.facecolor: red\n")
+    (tmp_path / "matplotlibrc").write_text(
+        "lines.linewidth: 9\nsvg.fonttype: path\nlines.linestyle: --\naxes.linewidth: 7\n"
+    )
     program = (
         "from reprogan.report.curves import draw_charts\nfrom reprogan.report.contents import History\n"
         f"print(''.join(c.svg for c in draw_charts({GAN!r})), end='')"

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from reprogan.config import Parameters, load
 from reprogan.data import hdf5
 from reprogan.models import architecture, trained
@@ -74,9 +75,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Pat
     images = np.arange(20 * 28 * 28, dtype=np.uint8).reshape(20, 1, 28, 28)
     arrays = hdf5.Arrays(images, np.arange(20, dtype=np.int64) % 10)
     (root / "data/processed").mkdir(parents=True)
-    hdf5.write(
-        root / "data/processed/digits.h5", name="ramps", classes=CLASSES, sources={}, train=arrays, test=arrays
-    )
+    hdf5.write(root / "data/processed/digits.h5", name="ramps", classes=CLASSES, sources={}, train=arrays, test=arrays)
     for variant, losses in VARIANTS.items():
         make_variant(root, params, variant, losses)
     return Repository(root, params)
@@ -114,8 +113,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "artifacts")]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/server.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:

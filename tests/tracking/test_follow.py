@@ -71,7 +71,9 @@ def test_a_killed_training_is_killed_in_mlflow_and_goes_on_in_the_same_run(repos
     assert (resumed.returncode, errors) == (0, "") and "finished within" in out
     assert repository.rows("SELECT status FROM runs") == [("FINISHED",)]
     assert repository.rows("SELECT value FROM tags WHERE key = 'model.sha256'") == [("5" * 64,)]
-    expected = sorted((point.key, point.step, point.value) for point in read_history(root / ".reprogan/live/gan/history.csv"))
+    expected = sorted(
+        (point.key, point.step, point.value) for point in read_history(root / ".reprogan/live/gan/history.csv")
+    )
     losses = "SELECT key, step, value FROM metrics WHERE key LIKE '%loss' ORDER BY key, step"
     assert repository.rows(losses) == expected and len(expected) >= 40
     assert repository.rows("SELECT value FROM metrics WHERE key = 'images_per_second'") == [(99.0,)]
@@ -89,7 +91,7 @@ def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
     with connect(repository.root) as tracking:
         wait_for(lambda: any(run.data.metrics for run in tracking.client.search_runs([tracking.experiment_id])), 60)
         (repository.root / "enough").touch()
-        out, errors = training.communicate(timeout=60)
+        _, errors = training.communicate(timeout=60)
         assert (training.returncode, errors) == (0, "")
         (run,) = tracking.client.search_runs([tracking.experiment_id], f"tags.`model.sha256` = '{weights}'")
         assert run.info.status == "FINISHED" and run.data.metrics["training_seconds"] == 2.5
@@ -116,7 +118,9 @@ def test_a_server_that_was_never_there_costs_training_one_warning_and_publishing
     (repository.root / "enough").touch()
     out, errors = training.communicate(timeout=60)
     assert training.returncode == 0 and float(out.split()[-1]) < 5
-    assert errors.count("\n") == 1 and errors.startswith("reprogan: live tracking stopped (MLflow at http://127.0.0.1:9")
+    assert errors.count("\n") == 1 and errors.startswith(
+        "reprogan: live tracking stopped (MLflow at http://127.0.0.1:9"
+    )
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     (published,) = publish(repository.params, repository.root, ["cnn_classifier"])

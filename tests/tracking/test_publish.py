@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reprogan.errors import UserError
 from reprogan.tracking import lineage
 from reprogan.tracking.curves import read_history
@@ -37,7 +38,9 @@ def test_everything_is_there_and_twice_adds_nothing(repository: Any) -> None:
 
     # Every point of every curve, with the exact value; every number of the metrics file; texts as tags.
     rows = repository.rows(f"SELECT key, value, step FROM metrics WHERE run_uuid = '{gan.run_id}'")
-    points = {(point.key, point.value, point.step) for point in read_history(repository.root / "models/gan/history.csv")}
+    points = {
+        (point.key, point.value, point.step) for point in read_history(repository.root / "models/gan/history.csv")
+    }
     scores = {("accuracy_held_out", 1.5, 6000), ("class_shares/0", 0.25, 6000), ("class_shares/1", 0.75, 6000)}
     assert len(points) == 12 and set(rows) == points | scores and len(rows) == 15
     held = tags(repository, gan.run_id)
@@ -158,8 +161,8 @@ def test_a_folder_has_the_md5_that_dvc_gives_it(tmp_path: Path) -> None:
     (folder / "b.txt").write_text("b")
     (folder / "sub" / "a.txt").write_text("a")
     (folder / "sub.txt").write_text("c")
-    from dvc_data.hashfile.db import HashFileDB
     from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import HashFileDB
     from dvc_objects.fs.local import LocalFileSystem
 
     fs = LocalFileSystem()

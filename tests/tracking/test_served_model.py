@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reprogan.tracking.publish import publish
 
 PROJECT = Path(__file__).parents[2]

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from reprogan.tracking.store import TrackingFailed, connect, tracking_uri
 
 
@@ -29,7 +30,9 @@ def _first_use(root: Path, number: int) -> str:
 def test_eight_first_users_at_once_leave_one_whole_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["mlflow", "mlflow.store.tracking.sqlalchemy_store"])  # or each imports for seconds
+    processes.set_forkserver_preload(
+        ["mlflow", "mlflow.store.tracking.sqlalchemy_store"]
+    )  # or each imports for seconds
     root = tmp_path / "with spaces"
     with processes.Pool(8) as pool:
         places = pool.starmap(_first_use, [(root, number) for number in range(8)], chunksize=1)

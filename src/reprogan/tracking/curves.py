@@ -22,16 +22,14 @@ class Point:
 
 
 def read_history(path: Path) -> list[Point]:
-    """The points of a history.csv, row by row; [] if it is not there. A line that is still being written is left out."""
+    """The points of a history.csv, row by row; [] if it is not there; without a line still being written."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
     header, *rows = csv.reader(text[: text.rfind("\n") + 1].splitlines()) if "\n" in text else [[]]
     return [
-        Point(key, float(value), int(row[0]))
-        for row in rows
-        for key, value in zip(header[1:], row[1:], strict=True)
+        Point(key, float(value), int(row[0])) for row in rows for key, value in zip(header[1:], row[1:], strict=True)
     ]
 
 

@@ -44,7 +44,9 @@ def sha256(path: Path) -> str:
 def md5(path: Path) -> str:
     """The md5 by which DVC names a file, or a folder (ending in `.dir`: of the JSON list of its files' md5)."""
     if path.is_dir():
-        files = sorted((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.relative_to(path).as_posix())
+        files = sorted(
+            (file for file in path.rglob("*") if file.is_file()), key=lambda file: file.relative_to(path).as_posix()
+        )
         listing = [{"md5": md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
         return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
     with open(path, "rb") as file:

@@ -51,7 +51,7 @@ class _Made:
 
 
 def publish(params: Parameters, root: Path, variants: Sequence[str] | None = None) -> list[Published]:
-    """Make MLflow show each of `variants` (None: every one that is trained, sampled and scored) of the repository `root`.
+    """Make MLflow show each of `variants` (None: all that are trained, sampled and scored) of the repository `root`.
 
     Raises UserError for an unknown variant or one that is not made yet, TrackingFailed if MLflow fails.
     """
@@ -70,9 +70,7 @@ def publish(params: Parameters, root: Path, variants: Sequence[str] | None = Non
         return [_publish_one(tracking, params, _made(params, root, name), root, commit) for name in names]
 
 
-def _publish_one(
-    tracking: Tracking, params: Parameters, made: _Made, root: Path, commit: dict[str, str]
-) -> Published:
+def _publish_one(tracking: Tracking, params: Parameters, made: _Made, root: Path, commit: dict[str, str]) -> Published:
     client, description, name = tracking.client, made.description, made.variant
     scores = dict(runs.numbers_and_texts(json.loads(made.metrics.read_text(encoding="utf-8"))))
     score_points = [
@@ -151,9 +149,7 @@ def _add_data(tracking: Tracking, run: "Run", name: str, digest: str, path: str)
     if (name, digest) in held:
         return False
     dataset = Dataset(name, digest, source_type="local", source=json.dumps({"uri": path}))
-    tracking.client.log_inputs(
-        run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-    )
+    tracking.client.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
     return True
 
 

@@ -82,13 +82,17 @@ def link_scores(tracking: Tracking, run: "Run", model: "LoggedModel", scores: li
     return True
 
 
-def ensure_version(tracking: Tracking, run: "Run", model: "LoggedModel", variant: str, sha256: str) -> tuple["ModelVersion", bool]:
+def ensure_version(
+    tracking: Tracking, run: "Run", model: "LoggedModel", variant: str, sha256: str
+) -> tuple["ModelVersion", bool]:
     """The registered version of these weights, and whether it is new. A new one gets the alias `challenger`."""
     from mlflow.exceptions import MlflowException
 
     client, name, source = tracking.client, registered_name(variant), f"models:/{model.model_id}"
     try:
-        client.create_registered_model(name, description=f"Variant `{variant}` of ReproGAN; a version for each weights' sha256.")
+        client.create_registered_model(
+            name, description=f"Variant `{variant}` of ReproGAN; a version for each weights' sha256."
+        )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -102,7 +106,7 @@ def ensure_version(tracking: Tracking, run: "Run", model: "LoggedModel", variant
         name, source, run.info.run_id, tags={SHA256: sha256}, model_id=model.model_id, await_creation_for=0
     )
     client.set_registered_model_alias(name, ALIAS, version.version)
-    linked = json.loads(model.tags.get(_LINKED_VERSIONS, "[]")) + [{"name": name, "version": int(version.version)}]
+    linked = [*json.loads(model.tags.get(_LINKED_VERSIONS, "[]")), {"name": name, "version": int(version.version)}]
     client.set_logged_model_tags(model.model_id, {_LINKED_VERSIONS: json.dumps(linked)})
     return version, True
 
@@ -115,7 +119,8 @@ def serving_requirements(root: Path) -> list[str]:
             if match := re.match(r"([\w.-]+)\s*==\s*([^\s;#\\]+)", line):
                 pins.setdefault(_canonical(match[1]), match[2])
     return [
-        f"{package}=={pins.get(_canonical(package)) or importlib.metadata.version(package)}" for package in _SERVING_PACKAGES
+        f"{package}=={pins.get(_canonical(package)) or importlib.metadata.version(package)}"
+        for package in _SERVING_PACKAGES
     ]
 
 

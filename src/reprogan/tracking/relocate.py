@@ -31,6 +31,6 @@ def follow_the_repository(database: Path, experiment: str, artifacts: str) -> No
         old = row[0].removesuffix(f"/{experiment}")
         for table, column in _LOCATIONS:
             connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
                 (artifacts, len(old) + 1, len(old) + 1, f"{old}/"),
             )

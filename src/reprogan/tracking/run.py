@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 # Tags that say what a run is of.
 VARIANT = "reprogan.variant"
-FINGERPRINT = "reprogan.fingerprint"  # of parameters, data and code: the same while a training is interrupted and resumed
+FINGERPRINT = (
+    "reprogan.fingerprint"  # of parameters, data and code: the same while a training is interrupted and resumed
+)
 SHA256 = "model.sha256"  # of the main weights file
 METRICS_SHA256 = "metrics.sha256"  # of metrics/<variant>.json
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 if TYPE_CHECKING:
     from reprogan.models.trained import Trained
@@ -19,7 +19,7 @@ LARGEST_COUNT = 10000
 LARGEST_SEED = 2**63 - 1
 
 
-class ServedModel(PythonModel):  # type: ignore[misc]
+class ServedModel(PythonModel):
     """A model folder of ours behind MLflow's predict."""
 
     trained: "Trained"
@@ -38,7 +38,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
     def predict(
         self,
         context: PythonModelContext,
-        model_input: np.ndarray,  # type: ignore[type-arg] # MLflow reads this hint and knows it only so
+        model_input: np.ndarray,  # MLflow reads this hint and knows it only so
         params: dict[str, Any] | None = None,
     ) -> np.ndarray[Any, Any]:
         """uint8 images (count, C, H, W) of a generator, or float32 probabilities (N, classes) of a classifier.

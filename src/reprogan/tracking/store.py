@@ -73,7 +73,7 @@ def connect(root: Path) -> Iterator[Tracking]:
             client = mlflow.MlflowClient(uri)
             yield Tracking(client, _experiment(client, artifacts), uri)
         finally:
-            mlflow.set_tracking_uri(before)
+            mlflow.set_tracking_uri(before)  # type: ignore[arg-type] # None: as if it had never been set
     except UserError:
         raise
     except Exception as error:  # MLflow's own errors, and those of requests, SQLAlchemy and the file system
@@ -146,6 +146,7 @@ def _experiment(client: "MlflowClient", artifacts: str | None) -> str:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             experiment = client.get_experiment_by_name(EXPERIMENT)  # another process was faster
+    assert experiment is not None
     if experiment.lifecycle_stage != "active":
         raise TrackingFailed(
             f"MLflow: experiment {EXPERIMENT!r} was deleted; bring it back with "

@@ -1,0 +1,108 @@
+"""A few training steps and a small evaluation in one process, printed as digests. Run natively and under emulation.
+
+Arguments: an empty folder to work in. Every number that a result can hang on goes through the project's own code.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from reprogan.config import Compute, Evaluation, Sampling, Variant
+from reprogan.entry import pin_instruction_set
+
+COMPUTE = Compute(device="cpu", threads=1, isa="avx2", precision="float32", channels_last=True)
+CLASSES = tuple("0123456789")
+SCHEDULE = {"kind": "cosine", "warm_up": 0.2, "start": 0.25}
+RATES = {side: {"learning_rate": 1e-3, "betas": [0.5, 0.999]} for side in ("generator", "discriminator")}
+
+
+def variant(system: str, architecture: str, network: dict, objective: dict, images: int, half_life: int | None) -> Variant:
+    training = {
+        "seed": 1,
+        "images": images,
+        "batch_size": 16,
+        "schedule": SCHEDULE,
+        "ema_half_life": half_life,
+        "log_every": 32,
+        "checkpoint_every": 48,
+        "milestones": [0, 64] if system == "gan" else [],
+    }
+    return Variant.model_validate(
+        {
+            "system": system,
+            "architecture": architecture,
+            "data": "digits",
+            "extractor": "digit_features",
+            "network": network,
+            "objective": objective,
+            "training": training,
+            "sampling": {"seed": 1, "count": 200},
+        }
+    )
+
+
+LATENTS = {"latent_size": 20, "init_std": 0.02}
+VARIANTS = {
+    "digit_features": variant(
+        "classifier",
+        "digit_features",
+        {},
+        {"loss": "cross_entropy", "learning_rate": 4e-3, "betas": [0.9, 0.99], "weight_decay": 1e-2, "shift": 2},
+        96,
+        None,
+    ),
+    "gan": variant(
+        "gan",
+        "fully_connected",
+        LATENTS | {"latent_distribution": "uniform", "hidden": 100, "dropout": 0.5, "init_std": None},
+        {"loss": "non_saturating", **RATES},
+        96,
+        40,
+    ),
+    "dcgan": variant(
+        "gan",
+        "dcgan",
+        LATENTS | {"latent_distribution": "normal", "filters": 8},
+        {"loss": "non_saturating", **RATES},
+        64,
+        40,
+    ),
+}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Train, sample and score in `folder`: {file: sha256} of all that comes out."""
+    import numpy as np
+    from reprogan.data import embedded, hdf5
+    from reprogan.evaluation import score
+    from reprogan.sampling.sample import sample_variant
+    from reprogan.training.run import train_variant
+
+    random = np.random.default_rng(1)
+    small = random.integers(0, 17, (300, 8, 8), dtype=np.uint8)
+    arrays = hdf5.Arrays(embedded.enlarge(small), np.arange(300, dtype=np.int64) % len(CLASSES))
+    data = folder / "digits.h5"
+    hdf5.write(data, name="noise", classes=CLASSES, sources={}, train=arrays, test=arrays)
+    for name, block in VARIANTS.items():
+        train_variant(name, block, COMPUTE, data, scratch=folder / "scratch", out=folder / "models" / name)
+    evaluation = Evaluation(seed=1, count=200)
+    for name in ("gan", "dcgan"):
+        sample_variant(folder / "models" / name, data, Sampling(seed=1, count=200), COMPUTE, folder / "samples" / name)
+        scores = score.score_generator(
+            folder / "samples" / name / "samples.h5", data, folder / "models/digit_features", evaluation
+        )
+        score.write_metrics(folder / "metrics" / f"{name}.json", scores)
+    accuracy = score.score_classifier(folder / "models/digit_features", data, evaluation)
+    score.write_metrics(folder / "metrics/digit_features.json", accuracy)
+    files = [data, *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*")))]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.is_file()
+    }
+
+
+if __name__ == "__main__":
+    pin_instruction_set(COMPUTE)
+    print(json.dumps(digests(Path(sys.argv[1])), indent=1))

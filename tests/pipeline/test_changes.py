@@ -1,0 +1,139 @@
+"""Law 3: a change re-runs only what it changes."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CLASSIFIERS = ("digit_features", "cnn_classifier")
+GANS = ("gan", "dcgan")
+ALL_BLOCKS = {"check", "report", "publish"}  # these read every variant's block
+
+
+def stages(stage: str, *variants: str) -> set[str]:
+    return {f"{stage}@{variant}" for variant in variants}
+
+
+def parameter(key: str, value: object) -> Callable:
+    return lambda project: project.change(**{key: value})
+
+
+def code(path: str) -> Callable:
+    def edit(project) -> None:
+        file = Path(project.root / path)
+        file.write_text(file.read_text() + "\n# edited\n")
+
+    return edit
+
+
+def comment(project) -> None:
+    file = project.root / "params.yaml"
+    file.write_text("# a comment\n" + file.read_text())
+
+
+def new_variant(project) -> None:
+    project.change(**{"variants.second": project.parameter("variants.gan")})
+
+
+# What is edited => the stages that DVC finds changed by the edit itself. What follows from them follows by their outputs.
+EDITS = {
+    "variants.dcgan.training": (
+        parameter("variants.dcgan.training.images", 640),
+        ALL_BLOCKS | stages("train", "dcgan"),
+    ),
+    "variants.dcgan.network": (parameter("variants.dcgan.network.filters", 8), ALL_BLOCKS | stages("train", "dcgan")),
+    "variants.dcgan.sampling": (parameter("variants.dcgan.sampling.count", 300), ALL_BLOCKS | stages("sample", "dcgan")),
+    "variants.dcgan.extractor": (
+        parameter("variants.dcgan.extractor", "cnn_classifier"),
+        ALL_BLOCKS | stages("evaluate", "dcgan"),
+    ),
+    "variants.gan.objective": (
+        parameter("variants.gan.objective.generator.learning_rate", 2e-4),
+        ALL_BLOCKS | stages("train", "gan"),
+    ),
+    "a new variant": (
+        new_variant,
+        ALL_BLOCKS | stages("train", "second") | stages("sample", "second") | stages("evaluate", "second"),
+    ),
+    "evaluation.count": (parameter("evaluation.count", 100), ALL_BLOCKS | stages("evaluate", *CLASSIFIERS, *GANS)),
+    "profile": (parameter("profile", "another name"), ALL_BLOCKS),
+    "a comment in params.yaml": (comment, set()),
+    "models/dcgan.py": (
+        code("src/reprogan/models/dcgan.py"),
+        {"check"} | stages("train", "dcgan") | stages("sample", "dcgan"),
+    ),
+    "models/fully_connected.py": (
+        code("src/reprogan/models/fully_connected.py"),
+        {"check"} | stages("train", "gan") | stages("sample", "gan"),
+    ),
+    "models/cnn_classifier.py": (
+        code("src/reprogan/models/cnn_classifier.py"),
+        {"check"}
+        | stages("train", "cnn_classifier")
+        | stages("sample", "cnn_classifier")
+        | stages("evaluate", "cnn_classifier"),
+    ),
+    "systems/gan.py": (code("src/reprogan/systems/gan.py"), {"check"} | stages("train", *GANS)),
+    "losses/cross_entropy.py": (code("src/reprogan/losses/cross_entropy.py"), {"check"} | stages("train", *CLASSIFIERS)),
+    "sampling/": (code("src/reprogan/sampling/pictures.py"), stages("sample", *CLASSIFIERS, *GANS)),
+    "evaluation/": (code("src/reprogan/evaluation/frechet.py"), stages("evaluate", *CLASSIFIERS, *GANS)),
+    "report/": (code("src/reprogan/report/contents.py"), {"report"}),
+    "tracking/": (code("src/reprogan/tracking/publish.py"), {"publish"}),
+    "cli.py": (code("src/reprogan/cli.py"), set()),
+    "README.md": (lambda project: (project.root / "README.md").write_text("read me\n"), set()),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_touches_only_its_stages(pipeline_copy, what):
+    edit, expected = EDITS[what]
+    edit(pipeline_copy)
+    changed = json.loads(pipeline_copy.dvc("status", "--json").stdout)
+    assert {name.removeprefix("dvc.yaml:") for name in changed} == expected
+
+
+@pytest.fixture(scope="module")
+def module_copy(pipeline, tmp_path_factory):
+    """One copy of the finished pipeline for all edits: DVC has hashed it once."""
+    import shutil
+    from dataclasses import replace
+
+    root = tmp_path_factory.mktemp("edits") / "repository"
+    shutil.copytree(pipeline.project.root, root, symlinks=True)
+    return replace(pipeline.project, root=root)
+
+
+@pytest.fixture
+def pipeline_copy(module_copy):
+    """The copy, as it was before any edit."""
+    yield module_copy
+    module_copy.git("checkout", "-q", "--", ".")
+    module_copy.git("clean", "-qfd")
+
+
+@pytest.mark.slow
+def test_a_change_to_dcgan_for_real(project, pipeline):
+    """Its block and its network: its stages run, check and the summing-up around them, and no other."""
+    project.change(**{"variants.dcgan.training.images": 640, "variants.dcgan.training.milestones": [0, 320]})
+    network = project.root / "src/reprogan/models/dcgan.py"
+    network.write_text(network.read_text().replace("LeakyReLU(0.2)", "LeakyReLU(0.1)"))
+    done = project.dvc("repro")
+    ran = set(re.findall(r"Running stage '(.+)'", done.stdout))
+    own = stages("train", "dcgan") | stages("sample", "dcgan") | stages("evaluate", "dcgan")
+    assert ran == own | ALL_BLOCKS
+    after = project.digests()
+    changed = {name for name in pipeline.digests | after if pipeline.digests.get(name) != after.get(name)}
+    assert {"models/dcgan/generator.safetensors", "metrics/dcgan.json", "report/index.html"} <= changed
+    assert {name for name in changed if "dcgan" not in name} == {"report/index.html"}
+
+
+@pytest.mark.slow
+def test_a_broken_dep_shows_in_the_real_file(project):
+    """A dep taken out of dvc.yaml itself: DVC then misses the edit, as the import check would tell."""
+    file = project.root / "dvc.yaml"
+    file.write_text(file.read_text().replace("        - src/reprogan/models/${item.architecture}.py\n", ""))
+    code("src/reprogan/models/dcgan.py")(project)
+    changed = json.loads(project.dvc("status", "--json").stdout)
+    assert "train@dcgan" not in changed or "deps" not in str(changed["train@dcgan"])

@@ -1,0 +1,149 @@
+"""Law 3, the second half: every file of the project that a stage imports is among its deps, and none without need."""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from reprogan.config import load
+
+REPOSITORY = Path(__file__).parents[2]
+CODE = ("src/", "stages/")
+# What only stands there so that stages run in order, or is no code.
+NO_CODE = ("data/", "models", "samples", "metrics", "requirements-compute.txt")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as DVC resolves it: its name, its variant ("" for none) and its deps."""
+
+    name: str
+    variant: str
+    deps: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[Stage]:
+    """All stages of dvc.yaml, resolved by DVC."""
+    from dvc.repo import Repo
+
+    with Repo(str(REPOSITORY)) as repo:
+        found = []
+        for stage in repo.index.stages:
+            name, _, variant = stage.addressing.partition("@")
+            found.append(Stage(name, variant, frozenset(dep.def_path for dep in stage.deps) - {"params.yaml"}))
+        return found
+
+
+def dynamic(stage: Stage) -> set[str]:
+    """The files that a stage loads by a name found in params.yaml, so that no import statement shows them."""
+    params = load(REPOSITORY / "params.yaml")
+    if stage.name == "check":
+        folders = (REPOSITORY / "src/reprogan" / folder for folder in ("models", "systems"))
+        return {str(path.relative_to(REPOSITORY)) for folder in folders for path in folder.glob("*.py")}
+    if not stage.variant:
+        return set()
+    variant = params.variant(stage.variant)
+    of = {
+        "train": [
+            f"models/{variant.architecture}",
+            f"systems/{variant.system}",
+            f"losses/{variant.objective['loss']}",
+        ],
+        "sample": [f"models/{variant.architecture}"],
+        "evaluate": [f"models/{params.variant(variant.extractor).architecture}"],
+    }
+    return {f"src/reprogan/{name}.py" for name in of[stage.name]}
+
+
+@cache
+def imported(path: str) -> frozenset[str]:
+    """The project's files that the file `path` imports itself, at its top or in a function, with their packages."""
+    tree = ast.parse((REPOSITORY / path).read_text())
+    for node in ast.walk(tree):  # what only the type checker imports is never imported
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import; write it in full"
+            modules = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for module in modules:
+            parts = module.split(".")
+            for length in range(1, len(parts) + 1):
+                stem = "src/" + "/".join(parts[:length])
+                found |= {file for file in (f"{stem}.py", f"{stem}/__init__.py") if (REPOSITORY / file).is_file()}
+    return frozenset(found)
+
+
+def closure(stage: Stage) -> set[str]:
+    """Every file of the project that a run of the stage may import."""
+    reached: set[str] = set()
+    waiting = {f"stages/{stage.name}.py"} | dynamic(stage)
+    while waiting:
+        path = waiting.pop()
+        reached.add(path)
+        waiting |= imported(path) - reached
+    return reached
+
+
+def covered(path: str, deps: frozenset[str]) -> bool:
+    return any(path == dep or path.startswith(dep + "/") for dep in deps)
+
+
+def uncovered(stage: Stage) -> list[str]:
+    """Files that a stage imports and does not depend on."""
+    return sorted(path for path in closure(stage) if not covered(path, stage.deps))
+
+
+def test_every_import_is_a_dep(stages):
+    missing = {f"{stage.name}@{stage.variant}": uncovered(stage) for stage in stages}
+    assert {name: files for name, files in missing.items() if files} == {}
+
+
+def test_every_dep_is_there_and_needed(stages):
+    """A file that no variant's stage imports would re-run the stage for nothing."""
+    for name in {stage.name for stage in stages}:
+        alike = [stage for stage in stages if stage.name == name]
+        for dep in set.union(*(set(stage.deps) for stage in alike)):
+            if dep.startswith(CODE):
+                assert (REPOSITORY / dep).exists(), f"{name}: {dep}"
+                users = [s for s in alike if dep in s.deps and any(covered(p, frozenset([dep])) for p in closure(s))]
+                assert users, f"{name} depends on {dep} and imports nothing of it"
+            else:
+                assert dep.startswith(NO_CODE), f"{name}: {dep}"
+
+
+def test_a_dep_removed_is_noticed(stages):
+    """Whichever code dep is taken out of dvc.yaml, the check above fails."""
+    unnoticed, tried = [], 0
+    for name in {stage.name for stage in stages}:
+        alike = [stage for stage in stages if stage.name == name]
+        for dep in set.union(*(set(stage.deps) for stage in alike)):
+            if dep.startswith(CODE):
+                tried += 1
+                if not any(uncovered(Stage(s.name, s.variant, s.deps - {dep})) for s in alike):
+                    unnoticed.append(f"{name}: {dep}")
+    assert unnoticed == []
+    assert tried > 80
+
+
+def test_what_stages_load_and_read_as_they_run_is_a_dep(stages, pipeline):
+    """The same at run time: modules loaded and files opened, noted by the processes of the pipeline themselves."""
+    assert pipeline.project.root.joinpath("models/gan").is_dir()
+    for stage in stages:
+        name = f"{stage.name}@{stage.variant}" if stage.variant else stage.name
+        opened = (pipeline.project.root.parent / "opened" / name).read_text().split("\n")
+        code = [path for path in opened if path.startswith(CODE) and "__pycache__" not in path]
+        assert f"stages/{stage.name}.py" in code
+        data = [path for path in opened if path.startswith(("data/", "models/", "samples/", "metrics/"))]
+        own = tuple(f"{folder}/{stage.variant}" for folder in ("models", "samples", "metrics"))
+        data = [path for path in data if "/." not in path and not path.startswith(own)]  # its own output, still a part
+        if stage.name == "prepare_digits":
+            data = [path for path in data if not path.startswith(("data/raw", "data/processed"))]
+        assert [path for path in code + data if not covered(path, stage.deps)] == [], name

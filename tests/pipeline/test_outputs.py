@@ -1,0 +1,61 @@
+"""Law 1: outputs are a pure function of parameters, data and code."""
+
+import json
+import platform
+import time
+from pathlib import Path
+
+
+def test_running_everything_again_changes_no_byte(project, pipeline):
+    """In another folder, with DVC's cache and all outputs there or not."""
+    lock = project.lock()
+    done = project.dvc("repro", "-f")
+    assert done.stdout.count("Running stage") == len(lock["stages"])
+    assert project.lock() == lock
+    assert project.digests() == pipeline.digests
+
+
+def test_a_second_repro_runs_nothing(project):
+    done = project.dvc("repro")
+    assert "Running stage" not in done.stdout
+    assert json.loads(project.dvc("status", "--json").stdout) == {}
+
+
+def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
+    stages = set(pipeline.project.lock()["stages"])
+    variants = ("digit_features", "cnn_classifier", "gan", "dcgan")
+    each = {f"{stage}@{variant}" for stage in ("train", "sample", "evaluate") for variant in variants}
+    assert stages == {"check", "prepare_digits", "report", "publish"} | each
+    for variant in ("gan", "dcgan"):
+        for file in ("model.json", "generator.safetensors", "discriminator.safetensors", "history.csv"):
+            assert f"models/{variant}/{file}" in pipeline.digests
+        for file in ("samples.h5", "grid.png", "progress.png"):
+            assert f"samples/{variant}/{file}" in pipeline.digests
+    for variant in ("digit_features", "cnn_classifier"):
+        assert {f"models/{variant}/classifier.safetensors", f"samples/{variant}/grid.png"} <= set(pipeline.digests)
+    assert {f"metrics/{variant}.json" for variant in variants} | {"report/index.html"} <= set(pipeline.digests)
+
+
+def test_no_output_names_this_machine_or_this_day(pipeline):
+    root = pipeline.project.root
+    words = [str(root), str(Path.home()), str(root.parent), time.strftime("%Y-%m-%d")]
+    words += [platform.node()] if len(platform.node()) > 3 else []  # shorter, it may stand there by chance
+    for name in pipeline.digests:
+        content = (root / name).read_bytes()
+        assert [word for word in words if len(word) > 3 and word.encode() in content] == [], name
+
+
+def test_git_is_clean_but_for_what_the_pipeline_commits(pipeline):
+    """Models, samples, data and scratch are ignored: only dvc.lock, metrics and the like are for git."""
+    tracked = pipeline.project.git("ls-files").splitlines()
+    kept = ("models/", "samples/", "data/processed", "data/raw", "report/", ".reprogan/", "mlruns/", "mlflow.db")
+    assert [name for name in tracked if name.startswith(kept)] == []
+    assert {"dvc.lock", "metrics/gan.json"} <= set(tracked)
+
+
+def test_metrics_and_plots_are_declared(project):
+    shown = json.loads(project.dvc("metrics", "show", "--json").stdout)[""]["data"]
+    assert set(shown) == {f"metrics/{name}.json" for name in ("digit_features", "cnn_classifier", "gan", "dcgan")}
+    assert shown["metrics/gan.json"]["data"]["frechet_distance"] > 0
+    plots = json.loads(project.dvc("plots", "show", "--json").stdout)
+    assert len(plots) >= 3

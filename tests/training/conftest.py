@@ -1,0 +1,108 @@
+"""A small prepared data set and small variants, for training inside the test's own process."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reprogan.config import Compute, Variant, load
+from reprogan.data import hdf5
+from reprogan.training import history
+from reprogan.training.run import train_variant
+
+REPOSITORY = Path(__file__).parents[2]
+COMPUTE = {"device": "cpu", "threads": 1, "isa": "avx2", "precision": "float32", "channels_last": True}
+SHORT = {"images": 640, "batch_size": 16, "log_every": 64, "checkpoint_every": 128}
+
+
+@dataclass
+class Bench:
+    """A folder with prepared data in which variants of params.yaml are trained, shortened."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """The prepared data: 100 training images of 28×28."""
+        return self.root / "digits.h5"
+
+    def variant(self, name: str, **changes: Any) -> Variant:
+        """A variant of params.yaml with a short budget; `changes` are keys below its block: `training.images`."""
+        block = load(REPOSITORY / "params.yaml").variant(name).model_dump(mode="json")
+        block["training"] |= SHORT | {"milestones": [0, 100] if block["system"] == "gan" else []}
+        if name == "dcgan":
+            block["network"]["filters"] = 4
+        for key, value in changes.items():
+            *folders, last = key.split(".")
+            inner = block
+            for folder in folders:
+                inner = inner[folder]
+            inner[last] = value
+        return Variant.model_validate(block)
+
+    def train(self, name: str = "gan", variant: Variant | None = None, out: str = "out", **compute: Any) -> Path:
+        """Train; the folder of the model."""
+        settings = Compute.model_validate(COMPUTE | compute)
+        folder = self.root / out / name
+        train_variant(name, variant or self.variant(name), settings, self.data, self.root / "scratch", folder)
+        return folder
+
+    def checkpoints(self) -> list[Path]:
+        """All checkpoints, oldest first."""
+        return sorted((self.root / "scratch").rglob("*.ckpt"))
+
+    def content(self, folder: Path) -> dict[str, bytes]:
+        """{name: bytes} of a model's files."""
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Prepared data of 100 + 20 images of 28×28 in ten classes; training is not tracked."""
+    monkeypatch.setenv("REPROGAN_TRACKING", "off")
+    write_data(tmp_path / "digits.h5")
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`stop_after(rows)`: training gets a SIGTERM when its history has that many rows; 0: never again."""
+    append = history.History.append
+    at = 0
+
+    def appended(self: history.History, images_seen: int, means: list[float]) -> None:
+        append(self, images_seen, means)
+        if len(self.rows) == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(rows: int) -> None:
+        nonlocal at
+        at = rows
+
+    monkeypatch.setattr(history.History, "append", appended)
+    return stop
+
+
+def write_data(path: Path, size: int = 28, train: int = 100) -> None:
+    """Random prepared data."""
+    random = np.random.default_rng(1)
+    splits = {}
+    for split, count in (("train", train), ("test", 20)):
+        images = random.integers(0, 256, (count, 1, size, size), dtype=np.uint8)
+        splits[split] = hdf5.Arrays(images, np.arange(count, dtype=np.int64) % 10)
+    hdf5.write(path, name="noise", classes=tuple("0123456789"), sources={}, train=splits["train"], test=splits["test"])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """One thread, and torch's global settings as they were before."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)

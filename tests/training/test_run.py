@@ -1,0 +1,207 @@
+"""A variant's training in one process: resume equals uninterrupted, and each mistake is one line."""
+
+import re
+import resource
+import signal
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from reprogan.data import hdf5
+from reprogan.entry import exit_status
+from reprogan.training.stopping import Stopped
+
+
+def failed(capsys, work) -> str:
+    """The one line that `work` fails with, at exit status 2."""
+    capsys.readouterr()
+    assert exit_status(work) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reprogan: ")]
+    assert len(lines) == 1, lines
+    return lines[0].removeprefix("reprogan: ")
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan", "digit_features"])
+def test_training_twice_gives_equal_bytes(bench, name):
+    first = bench.content(bench.train(name, out="first"))
+    assert bench.checkpoints() == []
+    assert bench.content(bench.train(name, out="second")) == first
+    assert first["history.csv"].decode().count("\n") == 1 + 10
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan", "digit_features"])
+@pytest.mark.parametrize("row", [1, 4, 7])
+def test_a_stopped_training_goes_on_to_the_same_bytes(bench, stop_after, capsys, name, row):
+    expected = bench.content(bench.train(name, out="uninterrupted"))
+    stop_after(row)
+    with pytest.raises(Stopped) as stopped:
+        bench.train(name)
+    assert stopped.value.exit_status == 128 + signal.SIGTERM
+    assert str(stopped.value) == f"variants.{name}: stopped at {64 * row:,} of 640 images; `dvc repro` goes on from there"
+    assert not (bench.root / "out" / name).exists()
+    assert [int(path.stem) for path in bench.checkpoints()][-1] == 64 * row
+    stop_after(0)
+    assert bench.content(bench.train(name)) == expected
+    assert f"{name}: going on from {64 * row:,} of 640 images" in capsys.readouterr().err
+
+
+def test_intervals_that_the_batch_does_not_divide(bench, stop_after):
+    """Batches of 16, a row every 50 images and a stop between two rows: sums of losses are resumed too."""
+    variant = bench.variant("gan", **{"training.log_every": 50, "training.images": 500, "training.checkpoint_every": 70})
+    expected = bench.content(bench.train("gan", variant, "uninterrupted"))
+    seen = [int(line.split(",")[0]) for line in expected["history.csv"].decode().splitlines()[1:]]
+    assert seen == [64, 112, 160, 208, 256, 304, 352, 400, 464, 512]
+    stop_after(5)
+    with pytest.raises(Stopped):
+        bench.train("gan", variant)
+    newest = bench.checkpoints()[-1]
+    newest.unlink()  # as if killed: the one before was written between two rows
+    assert int(bench.checkpoints()[-1].stem) == 224
+    stop_after(0)
+    assert bench.content(bench.train("gan", variant)) == expected
+
+
+def test_a_truncated_checkpoint_is_skipped_with_a_warning(bench, stop_after, capsys):
+    expected = bench.content(bench.train(out="uninterrupted"))
+    stop_after(7)
+    with pytest.raises(Stopped):
+        bench.train()
+    older, newer = bench.checkpoints()
+    newer.write_bytes(newer.read_bytes()[:-1000])
+    stop_after(0)
+    assert bench.content(bench.train()) == expected
+    error = capsys.readouterr().err
+    assert f"{newer}: damaged (its sha256 does not fit); going on from the checkpoint before it" in error
+    assert f"gan: going on from {int(older.stem):,} of 640 images" in error
+
+
+def test_an_empty_checkpoint_is_skipped_and_training_begins_again(bench, stop_after, capsys):
+    expected = bench.content(bench.train(out="uninterrupted"))
+    stop_after(2)
+    with pytest.raises(Stopped):
+        bench.train()
+    for path in bench.checkpoints():
+        path.write_bytes(b"")
+    stop_after(0)
+    assert bench.content(bench.train()) == expected
+    assert "going on from 1" not in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_parameters_is_not_used(bench, stop_after, capsys):
+    """Other parameters have another folder; a file put into the wrong one is skipped with a warning."""
+    stop_after(7)
+    other = bench.variant("gan", **{"training.seed": 2})
+    with pytest.raises(Stopped):
+        bench.train("gan", other)
+    foreign = bench.checkpoints()[-1]
+    stop_after(2)
+    with pytest.raises(Stopped):
+        bench.train()
+    own = next(path for path in bench.checkpoints() if path.parent != foreign.parent)
+    placed = own.parent / foreign.name
+    placed.write_bytes(foreign.read_bytes())
+    stop_after(0)
+    capsys.readouterr()
+    resumed = bench.content(bench.train())
+    error = capsys.readouterr().err
+    assert f"{placed}: of other parameters, data or code; going on from the checkpoint before it" in error
+    assert "gan: going on from 128 of 640 images" in error
+    assert resumed == bench.content(bench.train(out="uninterrupted"))
+
+
+def test_a_checkpoint_of_other_data_is_not_used(bench, stop_after, capsys):
+    stop_after(4)
+    with pytest.raises(Stopped):
+        bench.train()
+    with h5py.File(bench.data, "r+") as file:
+        file["train/images"][0] = 0
+    stop_after(0)
+    bench.train()
+    assert "going on from" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["gan", "digit_features"])
+@pytest.mark.parametrize("height", [1e15, 1e38])
+def test_a_learning_rate_too_high_names_variant_loss_and_images(bench, capsys, name, height):
+    rate = {"digit_features": "objective.learning_rate", "gan": "objective.discriminator.learning_rate"}[name]
+    changes = {rate: height, "training.log_every": 16, "training.checkpoint_every": 16}
+    if name == "digit_features":
+        changes |= {"training.schedule": {"kind": "constant", "warm_up": 0.0, "start": 0.0}}
+    variant = bench.variant(name, **changes)
+    line = failed(capsys, lambda: bench.train(name, variant))
+    what = r"(generator_loss|discriminator_loss|loss) is (nan|inf)|a weight of the \w+ is not finite"
+    assert re.match(rf"variants\.{name}: ({what}) at \d+ images; expected a finite number; lower its learning rate", line)
+    assert not (bench.root / "out").exists()
+    for path in bench.checkpoints():  # what was kept is from before
+        state = torch.load(path, weights_only=True)["state"]
+        weights = [tensor for network in state["networks"].values() for tensor in network.values()]
+        assert all(torch.isfinite(tensor).all() for tensor in weights if tensor.is_floating_point())
+    if bench.checkpoints():
+        assert f"the checkpoint at {int(bench.checkpoints()[-1].stem)} images is kept" in line
+    else:
+        assert "there is no checkpoint before it" in line
+
+
+def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(bench, stop_after, capsys):
+    expected = bench.content(bench.train(out="uninterrupted"))
+    stop_after(3)
+    with pytest.raises(Stopped):
+        bench.train()
+    stop_after(0)
+    before = {path: path.read_bytes() for path in bench.checkpoints()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # a file may grow to 1 MB, a checkpoint has 2
+    try:
+        line = failed(capsys, bench.train)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "the file may not grow any larger" in line
+    assert ".ckpt" in line, "which file, the line should say"
+    assert {path: path.read_bytes() for path in bench.checkpoints()} == before
+    assert list((bench.root / "scratch").rglob("*.part")) == []
+    assert not (bench.root / "out").exists()
+    assert bench.content(bench.train()) == expected
+
+
+def test_a_batch_larger_than_the_data(bench, capsys):
+    variant = bench.variant("gan", **{"training.batch_size": 101})
+    line = failed(capsys, lambda: bench.train("gan", variant))
+    assert line.startswith("params.yaml: variants.gan.training.batch_size is 101; ")
+    assert "holds 100 training images; lower it" in line
+
+
+@pytest.mark.parametrize("size, name", [(32, "dcgan"), (8, "cnn_classifier"), (7, "digit_features")])
+def test_images_of_a_size_that_the_architecture_cannot_make(bench, capsys, size, name):
+    random = np.random.default_rng(1).integers(0, 256, (100, 1, size, size), dtype=np.uint8)
+    arrays = hdf5.Arrays(random, np.arange(100, dtype=np.int64) % 10)
+    hdf5.write(bench.data, name="noise", classes=tuple("0123456789"), sources={}, train=arrays, test=arrays)
+    line = failed(capsys, lambda: bench.train(name))
+    assert f"architecture {name}: the images are {size}×{size}; expected " in line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there(bench, capsys):
+    line = failed(capsys, lambda: bench.train(device="cuda"))
+    assert line.startswith("params.yaml: compute.device is cuda, which torch ")
+    assert line.endswith("set it to one of: cpu")
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "other file"])
+def test_prepared_data_that_is_no_use(bench, capsys, damage):
+    if damage == "missing":
+        bench.data.unlink()
+    elif damage == "truncated":
+        bench.data.write_bytes(bench.data.read_bytes()[:5000])
+    else:
+        bench.data.write_bytes(b"images\n")
+    line = failed(capsys, bench.train)
+    assert line.startswith(str(bench.data)) and "dvc repro" in line and "prepare_digits" in line
+    assert not (bench.root / "out").exists()
+
+
+def test_another_budget_seed_or_half_life_makes_another_model(bench):
+    first = bench.content(bench.train(out="first"))["generator.safetensors"]
+    for key, value in {"training.seed": 2, "training.images": 320, "training.ema_half_life": 100}.items():
+        variant = bench.variant("gan", **{key: value})
+        assert bench.content(bench.train("gan", variant, "other"))["generator.safetensors"] != first
