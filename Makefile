@@ -4,7 +4,7 @@
 #   make ui      the MLflow UI over what was published, on http://127.0.0.1:5000
 #   make report  bring report/index.html up to date
 #   make bench   time our training against plain loops, side by side
-#   make clean   remove what the pipeline wrote; .venv and downloaded data stay
+#   make clean   remove all that the pipeline wrote, also DVC's cache and the MLflow store; .venv and downloads stay
 
 PYTHON ?= python3
 VENV := .venv

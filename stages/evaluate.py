@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import this_checkout  # noqa: F401
 from reprogan.config import Parameters
 from reprogan.entry import run_stage
 

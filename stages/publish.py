@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import this_checkout  # noqa: F401
 from reprogan.config import Parameters
 from reprogan.entry import run_stage
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import this_checkout  # noqa: F401
 from reprogan.config import Parameters
-from reprogan.entry import run_stage
+from reprogan.entry import repository_root, run_stage
 
 
 def train(params: Parameters, arguments: list[str]) -> None:
@@ -12,7 +13,8 @@ def train(params: Parameters, arguments: list[str]) -> None:
     (name,) = arguments
     variant = params.variant(name)
     data = Path("data/processed") / f"{variant.data}.h5"
-    train_variant(name, variant, params.compute, data, scratch=Path(".reprogan"), out=Path("models") / name)
+    scratch = repository_root() / ".reprogan"
+    train_variant(name, variant, params.compute, data, scratch, out=Path("models") / name)
 
 
 if __name__ == "__main__":

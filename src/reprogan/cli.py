@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reprogan.config import Parameters, load
-from reprogan.entry import exit_status, pin_instruction_set, repository_root
+from reprogan.entry import checkout_root, exit_status, pin_instruction_set
 
 
 def _in_repository(work: Callable[..., None]) -> Callable[..., None]:
@@ -19,7 +19,7 @@ def _in_repository(work: Callable[..., None]) -> Callable[..., None]:
     @wraps(work)
     def command(**arguments: Any) -> None:
         def start() -> None:
-            os.chdir(repository_root())
+            os.chdir(checkout_root())
             params = load()
             pin_instruction_set(params.compute)
             work(params, **arguments)
@@ -48,7 +48,7 @@ def doctor(params: Parameters, fall_back_offline: bool) -> None:
     for finding in findings:
         click.echo(f"{'ok ' if finding.good else 'no '} {finding.subject:8} {finding.found}")
     if not examination.data_can_be_had(findings):
-        if fall_back_offline:
+        if fall_back_offline and params.digits.source == "mnist":
             examination.fall_back_offline(Path.cwd())
         else:
             raise examination.nothing_serves(params)
@@ -62,7 +62,7 @@ def profile(name: str) -> None:
     def start() -> None:
         from reprogan.profile import apply_profile
 
-        changes = apply_profile(name, repository_root())
+        changes = apply_profile(name, checkout_root())
         for change in changes:
             click.echo(change)
         click.echo(f"params.yaml: profile {name}, {len(changes)} values changed; `dvc repro` runs what that changes")

@@ -89,6 +89,12 @@ class Schedule(Strict):
     warm_up: float = Field(ge=0, lt=1, description="share of the budget over which the rate rises from zero")
     start: float = Field(ge=0, lt=1, description="share of the budget after which the decay begins")
 
+    @model_validator(mode="after")
+    def _decays_after_warm_up(self) -> "Schedule":
+        if self.kind == "cosine" and self.start < self.warm_up:
+            raise ValueError(f"start is {self.start} and warm_up {self.warm_up}; expected a start not before its end")
+        return self
+
 
 class Training(Strict):
     """What the trainer needs to know of any system. Every interval and budget counts images seen."""
@@ -237,7 +243,9 @@ def load(path: Path = Path(PARAMS_FILE)) -> Parameters:
 
 def _one_line(error: ValidationError, where: str, block: type[Strict]) -> str:
     """The first mistake of a failed validation (and how many more), as one line."""
-    first = error.errors()[0]
+    mistakes = error.errors()
+    # A misspelt key is also a missing one: its own name says more.
+    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         text = f"{key}: unknown key; expected one of {', '.join(_known_keys(block, first['loc'][:-1]))}"
@@ -249,7 +257,7 @@ def _one_line(error: ValidationError, where: str, block: type[Strict]) -> str:
         found = repr(first["input"])
         found = found if len(found) <= 80 else f"{found[:77]}..."
         text = f"{key}: found {found}; {first['msg'][0].lower()}{first['msg'][1:]}"
-    more = len(error.errors()) - 1
+    more = len(mistakes) - 1
     return f"{where}{text}" + (f" (and {more} more)" if more else "")
 
 

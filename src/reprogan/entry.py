@@ -20,11 +20,20 @@ _CANNOT_WRITE = {
     errno.EROFS: "the file system is read-only; expected one that can be written",
 }
 
+_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
+
 
 def repository_root() -> Path:
-    """The folder that holds dvc.yaml: `$DVC_ROOT` (so that DVC's temporary copies work), else upwards from here."""
-    if root := os.environ.get("DVC_ROOT"):
-        return Path(root)
+    """The folder for what outlives a checkout: scratch and the tracking store.
+
+    It is `$DVC_ROOT`, which names the repository itself also while DVC runs an experiment in a temporary copy, else
+    the checkout.
+    """
+    return Path(root) if (root := os.environ.get("DVC_ROOT")) else checkout_root()
+
+
+def checkout_root() -> Path:
+    """The folder, here or above, that holds the dvc.yaml that is being run. Raises UserError if there is none."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file():
@@ -38,7 +47,8 @@ def pin_instruction_set(compute: Compute) -> None:
     The libraries read these variables when they are loaded, so this must come before the first `import torch`.
     Raises RuntimeError if it comes too late.
     """
-    wanted = {
+    wanted: dict[str, str | None] = {
+        **dict.fromkeys(_AVX2),  # at native none of these may be set, not by a parent process either
         "OMP_NUM_THREADS": str(compute.threads),
         "MKL_NUM_THREADS": str(compute.threads),
         # Else the libraries use fewer threads on a machine with fewer cores, and sum in another order.
@@ -49,20 +59,26 @@ def pin_instruction_set(compute: Compute) -> None:
         "OMP_WAIT_POLICY": "PASSIVE",
     }
     if compute.isa == "avx2" and platform.machine() in ("x86_64", "AMD64"):
-        wanted |= {"ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
-    if "torch" in sys.modules and any(os.environ.get(name) != value for name, value in wanted.items()):
-        raise RuntimeError("torch was imported before pin_instruction_set, so its kernels are already chosen")
-    os.environ.update(wanted)
+        wanted |= _AVX2
+    for name, value in wanted.items():
+        if os.environ.get(name) == value:
+            continue
+        if "torch" in sys.modules:
+            raise RuntimeError(f"torch was imported before pin_instruction_set could set {name} to {value}")
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 def run_stage(work: Callable[[Parameters, list[str]], None]) -> None:
-    """Run one stage's `work(params, command line arguments)` from the repository root and exit.
+    """Run one stage's `work(params, command line arguments)` from the checkout's root and exit.
 
     Exit status 0; 2 with one line for what the user can mend; 1 with a traceback for a fault of ours.
     """
 
     def start() -> None:
-        os.chdir(repository_root())
+        os.chdir(checkout_root())
         stop_with_parent()
         params = load()
         pin_instruction_set(params.compute)

@@ -23,7 +23,7 @@ def apply_profile(name: str, root: Path) -> list[str]:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise UserError(f"profiles/{name}.yaml: no such profile; expected one of {known}")
-    overrides = {"profile": name, **read_yaml(path)}
+    overrides = read_yaml(path)
 
     editor = YAML()
     editor.preserve_quotes = True

@@ -242,7 +242,8 @@ def repository(workplace: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.M
     return tmp_path
 
 
-def test_the_stage_scores_each_kind_of_variant_its_own_way(repository: Path) -> None:
+def test_the_stage_scores_each_kind_of_variant_its_own_way(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "stages")
     stage = runpy.run_path(str(ROOT / "stages/evaluate.py"))
     for variant, key in (("dcgan", "frechet_distance"), ("judge", "accuracy")):
         stage["evaluate"](config.load(), [variant])

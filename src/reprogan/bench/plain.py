@@ -75,6 +75,7 @@ def _classifier_step(variant: Variant, networks: dict[str, nn.Module]):  # type:
     optimiser = torch.optim.AdamW(
         classifier.parameters(),
         lr=variant.objective["learning_rate"],
+        betas=tuple(variant.objective["betas"]),
         weight_decay=variant.objective["weight_decay"],
     )
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from reprogan.config import Compute, Parameters, Variant, load
-from reprogan.entry import pin_instruction_set, repository_root
+from reprogan.entry import checkout_root, pin_instruction_set
 
 _WARM_UP_BATCHES = 20
 _DATA = Path("data/processed/digits.h5")
@@ -19,7 +19,7 @@ _DATA = Path("data/processed/digits.h5")
 
 def main() -> None:
     """Measure one side and print the figures."""
-    os.chdir(repository_root())
+    os.chdir(checkout_root())
     side, name, isa, images = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     params: Parameters = load()
     variant = params.variant(name)

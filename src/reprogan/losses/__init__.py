@@ -13,10 +13,15 @@ from reprogan.errors import UserError
 
 def load(name: str, function: str) -> ModuleType:
     """The objective `losses/<name>.py`. Raises UserError if there is none of that name that offers `function`."""
+    check(name, function, f"{PARAMS_FILE}: ")
+    return import_module(f"reprogan.losses.{name}")
+
+
+def check(name: str, function: str, where: str) -> None:
+    """Raise UserError, whose key begins with `where`, if no objective of that name offers `function`."""
     folder = Path(__file__).parent
     known = sorted(
         path.stem for path in folder.glob("[a-z]*.py") if f"\ndef {function}(" in path.read_text(encoding="utf-8")
     )
     if name not in known:
-        raise UserError(f"{PARAMS_FILE}: unknown loss {name!r} for this system; expected one of {', '.join(known)}")
-    return import_module(f"reprogan.losses.{name}")
+        raise UserError(f"{where}loss: found {name!r}; expected one of {', '.join(known)}")

@@ -12,6 +12,8 @@ from reprogan import losses
 from reprogan.config import Strict
 from reprogan.systems.system import Draws, NextBatch
 
+LOSS_FUNCTION = "classification_loss"
+
 
 class Objective(Strict):
     """The `objective` block of a variant whose system is `classifier`."""
@@ -26,11 +28,11 @@ class Objective(Strict):
 class System:
     """A classifier, trained with AdamW (Loshchilov and Hutter 2019)."""
 
-    losses = ("loss", "accuracy")
+    losses = ("training_loss", "training_accuracy")
     averaged = ("classifier",)
 
     def __init__(self, networks: Mapping[str, nn.Module], objective: Objective) -> None:
-        self._loss = losses.load(objective.loss, "classification_loss")
+        self._loss = losses.load(objective.loss, LOSS_FUNCTION)
         self.networks = networks
         self.classifier = networks["classifier"]
         self.optimisers = {

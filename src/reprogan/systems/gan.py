@@ -16,6 +16,9 @@ from reprogan.systems.system import Draws, NextBatch
 _PREVIEW_IMAGES = 64
 
 
+LOSS_FUNCTION = "discriminator_loss"
+
+
 class AdamParameters(Strict):
     """One network's optimiser (Kingma and Ba 2015)."""
 
@@ -42,7 +45,7 @@ class System:
     averaged = ("generator",)
 
     def __init__(self, networks: Mapping[str, nn.Module], objective: Objective) -> None:
-        self._loss = losses.load(objective.loss, "discriminator_loss")
+        self._loss = losses.load(objective.loss, LOSS_FUNCTION)
         self.networks = networks
         self.generator = networks["generator"]
         self.discriminator = networks["discriminator"]

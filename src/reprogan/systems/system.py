@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from reprogan import losses
 from reprogan.config import parse
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
@@ -50,7 +51,8 @@ def build(name: str, networks: Mapping[str, nn.Module], objective: dict[str, Any
 
 def check(name: str, objective: dict[str, Any], where: str) -> None:
     """Raise UserError if there is no such system or its `objective` block is wrong."""
-    parse(_module(name, where).Objective, objective, where + "objective.")
+    module = _module(name, where)
+    losses.load(parse(module.Objective, objective, where + "objective.").loss, module.LOSS_FUNCTION)
 
 
 def _module(name: str, where: str) -> ModuleType:

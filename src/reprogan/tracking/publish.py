@@ -62,7 +62,7 @@ def publish(params: Parameters, root: Path, variants: Sequence[str] | None = Non
             raise UserError(f"{missing}: not there; run `dvc repro evaluate@{name}` before publishing {name}")
     if not names:
         return []
-    scratch = root / ".reprogan"
+    scratch = repository_root() / ".reprogan"
     scratch.mkdir(exist_ok=True)
     # Under a lock: two that publish at once would both find a version missing and both add it.
     with connect(repository_root()) as tracking, FileLock(scratch / "publish.lock", timeout=_LOCK_SECONDS):
@@ -192,7 +192,7 @@ def _made(params: Parameters, root: Path, name: str) -> _Made:
         metrics=root / "metrics" / f"{name}.json",
         data=root / "data/processed" / f"{params.variant(name).data}.h5",
         sha256=sha256,
-        live=_live(root / ".reprogan" / "live" / name, sha256),
+        live=_live(repository_root() / ".reprogan" / "live" / name, sha256),
     )
 
 

@@ -14,6 +14,7 @@ from reprogan.atomic import write_atomically
 
 State = dict[str, Any]
 _KEPT = 2
+_KEPT_RUNS = 3
 _DIGEST_SIZE = 32
 
 
@@ -48,8 +49,12 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Remove this run's checkpoints, and those that earlier settings of the same variant left behind."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        """Remove this run's checkpoints, and all but the latest few that other settings of the variant left."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.parent.is_dir():
+            others = sorted(self.folder.parent.iterdir(), key=lambda folder: folder.stat().st_mtime)
+            for abandoned in others[:-_KEPT_RUNS]:
+                shutil.rmtree(abandoned, ignore_errors=True)
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.ckpt"))

@@ -1,0 +1,9 @@
+"""Importing this first makes a stage run the code beside it, whichever checkout is installed.
+
+DVC's experiments run in temporary copies; there the package that is installed belongs to another folder.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
