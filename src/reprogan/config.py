@@ -176,7 +176,7 @@ class Parameters(Strict):
                     f"{variant.extractor!r}: a variant that others are scored with has its architecture's name"
                 )
             if variant.system == "classifier" and variant.extractor != name:
-                raise ValueError(f"variants.{name}.extractor is {variant.extractor!r}; a classifier is its own: {name!r}")
+                raise ValueError(f"variants.{name}.extractor is {variant.extractor!r}; expected {name!r}, itself")
         return self
 
     def variant(self, name: str) -> Variant:
