@@ -14,8 +14,7 @@ def publish(params: Parameters, arguments: list[str]) -> None:
 
     try:
         for published in publish_variants(params, Path.cwd(), arguments or None):
-            state = "published" if published.changed else "already there"
-            print(f"{published.variant}: {published.model} version {published.version} ({state})")
+            print(published)
     except TrackingFailed as error:
         print(f"reprogan: warning: not published: {error}; `reprogan publish` does it later", file=sys.stderr)
 

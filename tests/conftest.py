@@ -28,6 +28,7 @@ SPY = "REPROGAN_TEST_SPY"  # a folder: each stage leaves a list of the project's
 
 # Small enough for a run in seconds, long enough that a training can be caught in the middle.
 TINY = {
+    "profile": "tiny",
     "digits": {
         "source": "blobs",
         "sets": {

@@ -137,7 +137,7 @@ MISTAKES = [
     ("variants.gan.system", "diffusion", "variants.gan.system: found 'diffusion'; expected one of classifier, gan"),
     ("variants.gan.objective.loss", "hinges", "variants.gan.objective.loss: found 'hinges'; expected one of"),
     ("variants.gan.objective.loss", "cross_entropy", "variants.gan.objective.loss: found 'cross_entropy'; expected one"),
-    ("variants.gan.extractor", "dcgan", "variants.gan.extractor is 'dcgan'; expected a classifier: cnn_classifier"),
+    ("variants.gan.extractor", "dcgan", "variants.gan.extractor is 'dcgan'; expected a classifier: "),
     ("variants.gan.data", "faces", "variants.gan.data: found 'faces'; input should be 'digits'"),
     ("variants.gan.training", None, "variants.gan.training: missing; add it"),
     ("variants.gan.objective.loss", None, "variants.gan.objective.loss: missing; add it"),

@@ -80,7 +80,7 @@ def publish(params: Parameters, variants: tuple[str, ...]) -> None:
     for name in variants:
         params.variant(name)
     for published in publish_variants(params, Path.cwd(), list(variants) or None):
-        click.echo(str(published))
+        click.echo(published)
 
 
 @main.command()

@@ -217,6 +217,8 @@ def read_yaml(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}; expected a readable YAML file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not YAML: byte {error.start} is not UTF-8") from error
     try:
         return yaml.load(text, Loader=_Yaml12Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:

@@ -59,7 +59,7 @@ def dynamic(stage: Stage) -> set[str]:
 
 @cache
 def imported(path: str) -> frozenset[str]:
-    """The project's files that the file `path` imports itself, at its top or in a function, with their packages."""
+    """The project's files that `path` imports itself, at its top or in a function, and the packages they are in."""
     tree = ast.parse((REPOSITORY / path).read_text())
     for node in ast.walk(tree):  # what only the type checker imports is never imported
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -76,8 +76,9 @@ def imported(path: str) -> frozenset[str]:
         for module in modules:
             parts = module.split(".")
             for length in range(1, len(parts) + 1):
-                stem = "src/" + "/".join(parts[:length])
-                found |= {file for file in (f"{stem}.py", f"{stem}/__init__.py") if (REPOSITORY / file).is_file()}
+                stem = "/".join(parts[:length])
+                files = (f"src/{stem}.py", f"src/{stem}/__init__.py", f"stages/{stem}.py")
+                found |= {file for file in files if (REPOSITORY / file).is_file()}
     return frozenset(found)
 
 

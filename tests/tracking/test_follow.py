@@ -57,17 +57,17 @@ def wait_for(condition: Any, seconds: float) -> None:
 def test_a_killed_training_is_killed_in_mlflow_and_goes_on_in_the_same_run(repository: Any) -> None:
     root = repository.root
     training = start(root, 1)
-    wait_for(lambda: repository.counts()["metrics"] >= 20, 60)
+    wait_for(lambda: repository.counts()["metrics"] >= 20, 120)
     training.send_signal(signal.SIGKILL)
     training.wait()
     wait_for(lambda: repository.rows("SELECT status FROM runs") == [("KILLED",)], 12)
 
     resumed = start(root, 4, sha256="5" * 64)  # from a checkpoint long before the kill
-    wait_for(lambda: repository.rows("SELECT status FROM runs") == [("RUNNING",)], 60)
+    wait_for(lambda: repository.rows("SELECT status FROM runs") == [("RUNNING",)], 120)
     steps = repository.counts()["metrics"]
-    wait_for(lambda: repository.counts()["metrics"] > steps + 20, 60)
+    wait_for(lambda: repository.counts()["metrics"] > steps + 20, 120)
     (root / "enough").touch()
-    out, errors = resumed.communicate(timeout=60)
+    out, errors = resumed.communicate(timeout=120)
     assert (resumed.returncode, errors) == (0, "") and "finished within" in out
     assert repository.rows("SELECT status FROM runs") == [("FINISHED",)]
     assert repository.rows("SELECT value FROM tags WHERE key = 'model.sha256'") == [("5" * 64,)]
@@ -89,9 +89,9 @@ def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
     weights = sha256(repository.root / "models/gan/generator.safetensors")
     training = start(repository.root, 1, sha256=weights)
     with connect(repository.root) as tracking:
-        wait_for(lambda: any(run.data.metrics for run in tracking.client.search_runs([tracking.experiment_id])), 60)
+        wait_for(lambda: any(run.data.metrics for run in tracking.client.search_runs([tracking.experiment_id])), 120)
         (repository.root / "enough").touch()
-        _, errors = training.communicate(timeout=60)
+        _, errors = training.communicate(timeout=120)
         assert (training.returncode, errors) == (0, "")
         (run,) = tracking.client.search_runs([tracking.experiment_id], f"tags.`model.sha256` = '{weights}'")
         assert run.info.status == "FINISHED" and run.data.metrics["training_seconds"] == 2.5
@@ -116,7 +116,7 @@ def test_a_server_that_was_never_there_costs_training_one_warning_and_publishing
     training = start(repository.root, 1)
     time.sleep(6)
     (repository.root / "enough").touch()
-    out, errors = training.communicate(timeout=60)
+    out, errors = training.communicate(timeout=120)
     assert training.returncode == 0 and float(out.split()[-1]) < 5
     assert errors.count("\n") == 1 and errors.startswith(
         "reprogan: live tracking stopped (MLflow at http://127.0.0.1:9"

@@ -185,7 +185,7 @@ def run_stage(repository: Any, *variants: str, **environment: str) -> subprocess
         env={**os.environ, **source, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
 

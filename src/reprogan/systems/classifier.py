@@ -10,7 +10,7 @@ from torch.optim import AdamW
 
 from reprogan import losses
 from reprogan.config import Strict
-from reprogan.systems.system import Draws, NextBatch
+from reprogan.systems.system import Beta, Draws, NextBatch
 
 LOSS_FUNCTION = "classification_loss"
 
@@ -20,7 +20,7 @@ class Objective(Strict):
 
     loss: str = Field(description="a file of losses/ that judges logits by labels")
     learning_rate: float = Field(gt=0)
-    betas: tuple[float, float] = Field(strict=False)
+    betas: tuple[Beta, Beta] = Field(strict=False)
     weight_decay: float = Field(ge=0)
     shift: int = Field(ge=0, description="largest random shift of a training image, in pixels on each axis")
 

@@ -11,7 +11,7 @@ from reprogan import losses
 from reprogan.config import Strict
 from reprogan.data.batches import to_uint8
 from reprogan.models.latents import draw_latents
-from reprogan.systems.system import Draws, NextBatch
+from reprogan.systems.system import Beta, Draws, NextBatch
 
 _PREVIEW_IMAGES = 64
 
@@ -23,7 +23,7 @@ class AdamParameters(Strict):
     """One network's optimiser (Kingma and Ba 2015)."""
 
     learning_rate: float = Field(gt=0)
-    betas: tuple[float, float] = Field(strict=False)
+    betas: tuple[Beta, Beta] = Field(strict=False)
 
 
 class Objective(Strict):

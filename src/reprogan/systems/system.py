@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -13,6 +14,9 @@ from reprogan import losses
 from reprogan.config import parse
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""How much of Adam's running averages stays at each step."""
 
 NextBatch = Callable[[], Batch]
 """A fresh batch of training images; a step may ask for several."""
@@ -52,7 +56,8 @@ def build(name: str, networks: Mapping[str, nn.Module], objective: dict[str, Any
 def check(name: str, objective: dict[str, Any], where: str) -> None:
     """Raise UserError if there is no such system or its `objective` block is wrong."""
     module = _module(name, where)
-    losses.load(parse(module.Objective, objective, where + "objective.").loss, module.LOSS_FUNCTION)
+    parsed = parse(module.Objective, objective, where + "objective.")
+    losses.check(parsed.loss, module.LOSS_FUNCTION, where + "objective.")
 
 
 def _module(name: str, where: str) -> ModuleType:

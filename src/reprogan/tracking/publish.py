@@ -35,6 +35,10 @@ class Published:
     version: str
     changed: bool
 
+    def __str__(self) -> str:
+        state = "published" if self.changed else "already there"
+        return f"{self.variant}: {self.model} version {self.version} ({state})"
+
 
 @dataclass(frozen=True)
 class _Made:
