@@ -23,7 +23,7 @@ test: setup-test
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 ui: setup
 	reprogan ui

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import yaml
 from filelock import FileLock
+
 from reprogan.config import read_yaml
 from reprogan.profile import apply_profile
 
@@ -60,6 +61,19 @@ TINY = {
         },
     },
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First a test that makes the pipeline, then those that do without it, so that no parallel worker waits for it."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.name == "test_running_everything_again_changes_no_byte":
+        return 0
+    if item.path.name == "test_any_cpu.py":  # the longest
+        return 1
+    return 3 if "pipeline" in getattr(item, "fixturenames", ()) else 2
 
 
 @pytest.fixture(scope="session")

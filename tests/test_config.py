@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from reprogan.check import check_blocks
 from reprogan.config import load, read_yaml
 from reprogan.entry import exit_status
@@ -37,7 +38,8 @@ def test_floats_of_yaml_1_2(tmp_path, text, value):
 
 
 @pytest.mark.parametrize(
-    "text, value", [("12", 12), ("1_0e", "1_0e"), ("1e5x", "1e5x"), ("e5", "e5"), ("1.2.3", "1.2.3"), ('"2e-4"', "2e-4")]
+    "text, value",
+    [("12", 12), ("1_0e", "1_0e"), ("1e5x", "1e5x"), ("e5", "e5"), ("1.2.3", "1.2.3"), ('"2e-4"', "2e-4")],
 )
 def test_what_is_no_float_stays_what_it_is(tmp_path, text, value):
     file = tmp_path / "params.yaml"
@@ -109,7 +111,11 @@ def same_folder(monkeypatch: pytest.MonkeyPatch):
 MISTAKES = [
     # key, value, what the line says
     ("prophile", "x", "prophile: unknown key; expected one of profile, compute, digits, evaluation, variants"),
-    ("compute.thread", 2, "compute.thread: unknown key; expected one of device, threads, isa, precision, channels_last"),
+    (
+        "compute.thread",
+        2,
+        "compute.thread: unknown key; expected one of device, threads, isa, precision, channels_last",
+    ),
     ("variants.gan.trainning", {}, "variants.gan.trainning: unknown key; expected one of system, architecture"),
     ("variants.gan.training.epochs", 3, "variants.gan.training.epochs: unknown key; expected one of seed, images"),
     ("variants.gan.network.widht", 3, "variants.gan.network.widht: unknown key; expected one of latent_size"),
@@ -136,7 +142,11 @@ MISTAKES = [
     ("variants.gan.architecture", "trained", "variants.gan.architecture: found 'trained'; expected one of"),
     ("variants.gan.system", "diffusion", "variants.gan.system: found 'diffusion'; expected one of classifier, gan"),
     ("variants.gan.objective.loss", "hinges", "variants.gan.objective.loss: found 'hinges'; expected one of"),
-    ("variants.gan.objective.loss", "cross_entropy", "variants.gan.objective.loss: found 'cross_entropy'; expected one"),
+    (
+        "variants.gan.objective.loss",
+        "cross_entropy",
+        "variants.gan.objective.loss: found 'cross_entropy'; expected one",
+    ),
     ("variants.gan.extractor", "dcgan", "variants.gan.extractor is 'dcgan'; expected a classifier: "),
     ("variants.gan.data", "faces", "variants.gan.data: found 'faces'; input should be 'digits'"),
     ("variants.gan.training", None, "variants.gan.training: missing; add it"),

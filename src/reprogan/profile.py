@@ -24,6 +24,10 @@ def apply_profile(name: str, root: Path) -> list[str]:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise UserError(f"profiles/{name}.yaml: no such profile; expected one of {known}")
     overrides = read_yaml(path)
+    if not isinstance(overrides, dict):
+        raise UserError(
+            f"profiles/{name}.yaml: found {overrides!r}; expected blocks of params.yaml with their overrides"
+        )
 
     editor = YAML()
     editor.preserve_quotes = True

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+
 from reprogan import losses
 from reprogan.errors import UserError
 from reprogan.losses import cross_entropy, non_saturating
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
@@ -19,9 +20,7 @@ def test_non_saturating_is_binary_cross_entropy(scale):
     ours = non_saturating.discriminator_loss(real, fake)
     theirs = binary_cross_entropy_with_logits(real, ones) + binary_cross_entropy_with_logits(fake, zeros)
     torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(
-        torch.autograd.grad(ours, (real, fake)), torch.autograd.grad(theirs, (real, fake))
-    )
+    torch.testing.assert_close(torch.autograd.grad(ours, (real, fake)), torch.autograd.grad(theirs, (real, fake)))
 
     ours, theirs = non_saturating.generator_loss(fake), binary_cross_entropy_with_logits(fake, ones)
     torch.testing.assert_close(ours, theirs)

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
+
 from reprogan.errors import UserError
 from reprogan.models import architecture
-from torch import nn
 
 FULLY_CONNECTED = {
     "latent_size": 20,

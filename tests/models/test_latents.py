@@ -1,8 +1,9 @@
 """Where latents come from."""
 
 import torch
-from reprogan.models.latents import draw_latents
 from torch import nn
+
+from reprogan.models.latents import draw_latents
 
 
 def latents(distribution: str, seed: int = 1) -> torch.Tensor:

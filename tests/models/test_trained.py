@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from reprogan.errors import UserError
 from reprogan.models import architecture, trained
 
@@ -97,5 +98,5 @@ def test_a_damaged_folder_is_one_line(model, damage):
 
 
 def test_no_main_weights(tmp_path):
-    with pytest.raises(UserError, match="no generator.safetensors or classifier.safetensors"):
+    with pytest.raises(UserError, match=r"no generator.safetensors or classifier.safetensors"):
         trained.main_weights(tmp_path)

@@ -17,7 +17,9 @@ SCHEDULE = {"kind": "cosine", "warm_up": 0.2, "start": 0.25}
 RATES = {side: {"learning_rate": 1e-3, "betas": [0.5, 0.999]} for side in ("generator", "discriminator")}
 
 
-def variant(system: str, architecture: str, network: dict, objective: dict, images: int, half_life: int | None) -> Variant:
+def variant(
+    system: str, architecture: str, network: dict, objective: dict, images: int, half_life: int | None
+) -> Variant:
     training = {
         "seed": 1,
         "images": images,
@@ -83,6 +85,7 @@ def leave_the_compiler_out() -> None:
 def digests(folder: Path) -> dict[str, str]:
     """Train, sample and score in `folder`: {file: sha256} of all that comes out."""
     import numpy as np
+
     from reprogan.data import embedded, hdf5
     from reprogan.evaluation import score
     from reprogan.models import trained
@@ -109,9 +112,7 @@ def digests(folder: Path) -> dict[str, str]:
     score.write_metrics(folder / "metrics/digit_features.json", accuracy)
     files = [data, *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*")))]
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if path.is_file()
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()
     }
 
 

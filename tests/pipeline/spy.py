@@ -1,4 +1,4 @@
-"""Installed as `sitecustomize` for the pipeline's processes: notes which files of the project a stage opens to read."""
+"""Installed as `sitecustomize` for the pipeline's processes: notes what a stage imports and which files it reads."""
 
 import atexit
 import os
@@ -19,11 +19,12 @@ def _note() -> None:
 
     def write() -> None:
         loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
-        opened.update(path.removeprefix(root) for path in loaded if path.startswith(root))
+        read = {path for path in opened if not path.endswith((".py", ".pyc"))}  # code is what was imported
+        read.update(path.removeprefix(root) for path in loaded if path.startswith(root))
         stage = "@".join([os.path.basename(sys.argv[0]).removesuffix(".py"), *sys.argv[1:2]])
         os.makedirs(_FOLDER, exist_ok=True)
         with open(os.path.join(_FOLDER, stage), "w") as file:
-            file.write("\n".join(sorted(opened)))
+            file.write("\n".join(sorted(read)))
 
     sys.addaudithook(hook)
     atexit.register(write)

@@ -38,5 +38,7 @@ def test_weights_and_scores_are_the_same_bytes_on_another_cpu(require, tmp_path,
     emulator = shutil.which("qemu-x86_64")
     require("qemu", "Debian and Ubuntu: apt-get install qemu-user", emulator)
     native = few_steps(tmp_path / "native")
-    assert {"models/gan/generator.safetensors", "models/dcgan/generator.safetensors", "metrics/dcgan.json"} <= set(native)
+    assert {"models/gan/generator.safetensors", "models/dcgan/generator.safetensors", "metrics/dcgan.json"} <= set(
+        native
+    )
     assert few_steps(tmp_path / "emulated", str(emulator), "-cpu", cpu) == native

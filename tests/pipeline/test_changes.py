@@ -37,14 +37,17 @@ def new_variant(project) -> None:
     project.change(**{"variants.second": project.parameter("variants.gan")})
 
 
-# What is edited => the stages that DVC finds changed by the edit itself. What follows from them follows by their outputs.
+# What is edited => the stages that DVC finds changed by the edit itself; what follows, follows by their outputs.
 EDITS = {
     "variants.dcgan.training": (
         parameter("variants.dcgan.training.images", 640),
         ALL_BLOCKS | stages("train", "dcgan"),
     ),
     "variants.dcgan.network": (parameter("variants.dcgan.network.filters", 8), ALL_BLOCKS | stages("train", "dcgan")),
-    "variants.dcgan.sampling": (parameter("variants.dcgan.sampling.count", 300), ALL_BLOCKS | stages("sample", "dcgan")),
+    "variants.dcgan.sampling": (
+        parameter("variants.dcgan.sampling.count", 300),
+        ALL_BLOCKS | stages("sample", "dcgan"),
+    ),
     "variants.dcgan.extractor": (
         parameter("variants.dcgan.extractor", "cnn_classifier"),
         ALL_BLOCKS | stages("evaluate", "dcgan"),
@@ -76,7 +79,10 @@ EDITS = {
         | stages("evaluate", "cnn_classifier"),
     ),
     "systems/gan.py": (code("src/reprogan/systems/gan.py"), {"check"} | stages("train", *GANS)),
-    "losses/cross_entropy.py": (code("src/reprogan/losses/cross_entropy.py"), {"check"} | stages("train", *CLASSIFIERS)),
+    "losses/cross_entropy.py": (
+        code("src/reprogan/losses/cross_entropy.py"),
+        {"check"} | stages("train", *CLASSIFIERS),
+    ),
     "sampling/": (code("src/reprogan/sampling/pictures.py"), stages("sample", *CLASSIFIERS, *GANS)),
     "evaluation/": (code("src/reprogan/evaluation/frechet.py"), stages("evaluate", *CLASSIFIERS, *GANS)),
     "report/": (code("src/reprogan/report/contents.py"), {"report"}),

@@ -58,8 +58,9 @@ def test_the_search_finds_what_it_should(code):
 
 def test_our_yaml_loader_is_a_safe_one():
     import yaml
+
     from reprogan.config import _Yaml12Loader
 
     assert issubclass(_Yaml12Loader, yaml.SafeLoader)
     with pytest.raises(yaml.YAMLError):
-        yaml.load("!!python/object/apply:os.getcwd []", Loader=_Yaml12Loader)
+        yaml.load("!!python/object/apply:os.getcwd []", Loader=_Yaml12Loader)  # noqa: S506 - that is the question

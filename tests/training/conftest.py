@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from reprogan.config import Compute, Variant, load
 from reprogan.data import hdf5
 from reprogan.training import history

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reprogan.data.batches import ResidentImages, to_float, to_uint8
 from reprogan.training.randomness import Randomness
 

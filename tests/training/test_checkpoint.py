@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from reprogan.training.checkpoint import Checkpoints
 
 
@@ -74,5 +75,5 @@ def test_nothing_is_unpickled(checkpoints, monkeypatch):
     checkpoints.folder.mkdir(parents=True)
     content = pickle.dumps(Command())
     (checkpoints.folder / "000000000064.ckpt").write_bytes(content + hashlib.sha256(content).digest())
-    with pytest.raises(Exception, match="(?i)weights.only|unpickl"):
+    with pytest.raises(Exception, match=r"(?i)weights.only|unpickl"):
         checkpoints.newest()

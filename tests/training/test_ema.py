@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from reprogan.training.ema import WeightAverage
 from torch import nn
+
+from reprogan.training.ema import WeightAverage
 
 
 def network() -> nn.Module:

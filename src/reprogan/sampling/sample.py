@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from reprogan.config import Compute, Sampling
 from reprogan.data import hdf5
 from reprogan.data.batches import to_float
+from reprogan.errors import UserError
 from reprogan.models import trained
 from reprogan.sampling.generate import BLOCK, generate
 from reprogan.sampling.pictures import grid, progress_strip, save_png
@@ -28,14 +30,24 @@ def sample_variant(model: Path, data: Path, sampling: Sampling, compute: Compute
     device = set_up_device(compute)
     model_trained = trained.load(model, device)
     if "generator" in model_trained.networks:
+        progress = _progress(model / "progress.safetensors")
         _write_samples(model_trained, sampling, out / "samples.h5")
         shown = torch.cat(list(generate(model_trained, _GRID_IMAGES, sampling.seed)))
-        progress = load_file(model / "progress.safetensors") if (model / "progress.safetensors").is_file() else None
         if progress:
             save_png(progress_strip(progress["images"], progress["images_seen"]), out / "progress.png")
     else:
         shown = _least_sure(model_trained, data)
     save_png(grid(shown, _GRID_COLUMNS, _SCALE), out / "grid.png")
+
+
+def _progress(path: Path) -> dict[str, Tensor] | None:
+    """The previews of training's milestones, if it had any. Raises UserError if the file is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({error}); run `dvc repro -f train@{path.parent.name}`") from None
 
 
 def _write_samples(model: trained.Trained, sampling: Sampling, path: Path) -> None:

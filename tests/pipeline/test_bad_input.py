@@ -1,0 +1,103 @@
+"""Mistakes as the user meets them, through `dvc repro` and the stages: one line, exit status, nothing half-written."""
+
+import ctypes
+import os
+import stat
+
+import pytest
+
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+
+
+def one_line(done) -> str:
+    """The one line of the project's own on stderr, without its prefix."""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("reprogan: ")]
+    assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
+    return lines[0].removeprefix("reprogan: ")
+
+
+def obey_permissions() -> None:
+    """Root goes past file permissions; the program started next does not."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+                raise OSError(ctypes.get_errno(), "prctl")
+
+
+@pytest.mark.parametrize(
+    "key, value, says",
+    [
+        ("variants.gan.architecture", "transformer", "params.yaml: variants.gan.architecture: found 'transformer'; "),
+        ("variants.dcgan.training.images", -1, "params.yaml: variants.dcgan.training.images: found -1; "),
+    ],
+)
+def test_a_wrong_parameter_stops_repro_before_any_work(project, pipeline, key, value, says):
+    project.change(**{key: value})
+    done = project.dvc("repro", status=None)
+    assert done.returncode != 0
+    assert one_line(done).startswith(says)
+    assert "failed to reproduce 'check'" in done.stderr and "exited with 2" in done.stderr
+    assert "Running stage 'train" not in done.stdout
+    after = project.digests()
+    assert {name: pipeline.digests[name] for name in after} == after
+    assert set(pipeline.digests) - set(after) <= {"data/checked"}
+    project.git("checkout", "-q", "--", "params.yaml")  # mended, nothing has to be made again
+    assert "Running stage 'train" not in project.dvc("repro").stdout
+    assert project.digests() == pipeline.digests
+
+
+@pytest.mark.parametrize("stage", ["check", "prepare_digits", "train", "sample", "evaluate", "report", "publish"])
+def test_every_stage_refuses_parameters_that_are_missing_or_wrong(project, stage):
+    arguments = ["gan"] if stage in ("train", "sample", "evaluate") else []
+    before = project.digests()
+    (project.root / "params.yaml").unlink()
+    done = project.stage(stage, *arguments, status=2)
+    assert one_line(done).startswith("params.yaml: No such file or directory; expected a readable YAML file")
+    (project.root / "params.yaml").write_text("profile: laptop\nprophile: x\n")
+    done = project.stage(stage, *arguments, status=2)
+    assert one_line(done).startswith("params.yaml: prophile: unknown key; expected one of profile, compute")
+    assert done.stdout == "" and project.digests() == before
+
+
+def test_a_variant_that_is_not_there(project):
+    line = one_line(project.stage("sample", "gna", status=2))
+    assert line == "params.yaml: no variant 'gna'; expected one of digit_features, cnn_classifier, gan, dcgan"
+
+
+def test_a_damaged_model_at_sample_and_evaluate(project, pipeline):
+    for stage, folder, weights in (
+        ("sample", "models/gan", "generator.safetensors"),
+        ("evaluate", "models/digit_features", "classifier.safetensors"),
+    ):
+        path = project.root / folder / weights
+        path.write_bytes(path.read_bytes()[:-100])
+        outs = {name: digest for name, digest in project.digests().items() if not name.startswith("models/")}
+        line = one_line(project.stage(stage, "gan", status=2))
+        assert line.startswith(f"{folder}/{weights}: no weights of this model") and "dvc repro" in line
+        now = {name: digest for name, digest in project.digests().items() if not name.startswith("models/")}
+        assert now == outs
+
+
+@pytest.mark.parametrize("folder", ["models/gan", ".reprogan"])
+def test_no_permission_to_write(project, pipeline, folder):
+    """Where the model goes, and where checkpoints go."""
+    project.change(**{"variants.gan.training.images": 1280, "variants.gan.training.checkpoint_every": 640})
+    project.forget("train@gan")
+    locked = project.root / folder
+    locked.mkdir(parents=True)
+    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        done = project.stage("train", "gan", status=None, preexec_fn=obey_permissions)
+    finally:
+        locked.chmod(stat.S_IRWXU)
+    assert done.returncode == 2, done.stderr
+    line = one_line(done)
+    assert "no permission; expected a path this account may read and write" in line and folder in line
+    assert list(locked.iterdir()) == []
+
+
+def test_params_that_may_not_be_read(project):
+    (project.root / "params.yaml").chmod(0)
+    done = project.stage("check", status=2, preexec_fn=obey_permissions)
+    assert one_line(done).startswith("params.yaml: Permission denied")
