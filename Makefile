@@ -10,6 +10,8 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+# Byte code for every process to come, made on all cores (pip uses one); a few packages hold files for other Pythons.
+COMPILE = @$(VENV)/bin/python -m compileall -q -q -j 0 $(VENV)/lib >/dev/null || true
 
 .PHONY: repro test ui report bench clean setup setup-test
 .DELETE_ON_ERROR:
@@ -51,10 +53,12 @@ $(VENV)/.ready: requirements-compute.txt requirements.txt pyproject.toml
 	$(PIP) install --quiet --no-deps --no-compile -r requirements.txt
 	$(PIP) install --quiet --no-deps --no-compile --no-build-isolation --editable .
 	$(PIP) check
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready requirements-test.txt
 	@echo "Adding what the checks need to $(VENV)"
 	$(PIP) install --quiet --no-deps --no-compile -r requirements-test.txt
 	$(PIP) check
+	$(COMPILE)
 	@touch $@
