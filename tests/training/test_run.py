@@ -11,6 +11,7 @@ import torch
 
 from reprogan.data import hdf5
 from reprogan.entry import exit_status
+from reprogan.training import run
 from reprogan.training.stopping import Stopped
 
 
@@ -212,3 +213,28 @@ def test_another_budget_seed_or_half_life_makes_another_model(bench):
     for key, value in {"training.seed": 2, "training.images": 320, "training.ema_half_life": 100}.items():
         variant = bench.variant("gan", **{key: value})
         assert bench.content(bench.train("gan", variant, "other"))["generator.safetensors"] != first
+
+
+def test_a_disk_that_fills_up_before_the_model_is_written(bench, capsys, monkeypatch):
+    """After the last checkpoint: nothing has to be trained again."""
+    expected = bench.content(bench.train(out="expected"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    train = run.train
+
+    def train_then_fill(*arguments, **options):
+        result = train(*arguments, **options)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(expected["generator.safetensors"]) - 1000, hard))
+        return result
+
+    monkeypatch.setattr(run, "train", train_then_fill)
+    try:
+        line = failed(capsys, bench.train)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert line.startswith(str(bench.root / "out")) and "the file may not grow any larger" in line
+    assert list((bench.root / "out").rglob("*.part")) == []
+    monkeypatch.undo()
+    monkeypatch.setenv("REPROGAN_TRACKING", "off")
+    capsys.readouterr()
+    assert bench.content(bench.train()) == expected
+    assert "gan: going on from 640 of 640 images" in capsys.readouterr().err

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from reprogan.atomic import atomic_path, write_atomically
+from reprogan.atomic import write_atomically
 from reprogan.errors import UserError
 from reprogan.models import architecture
 
@@ -46,8 +47,8 @@ def save(folder: Path, description: Description, networks: dict[str, nn.Module])
     for name, network in networks.items():
         # safetensors stores no strides: dense row-major tensors, so that the bytes do not depend on the layout.
         weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-        with atomic_path(folder / f"{name}.safetensors") as path:
-            save_file(weights, path)
+        # Not save_file: where the disk refuses, it hides the system's error in one of its own.
+        write_atomically(folder / f"{name}.safetensors", safetensors.torch.save(weights))
     write_atomically(folder / DESCRIPTION, json.dumps(asdict(description), indent=2, sort_keys=True) + "\n")
 
 

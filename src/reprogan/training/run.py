@@ -3,10 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 
-from reprogan.atomic import atomic_path, write_atomically
+from reprogan.atomic import write_atomically
 from reprogan.config import PARAMS_FILE, Compute, Variant
 from reprogan.data import hdf5
 from reprogan.data.batches import ResidentImages
@@ -85,8 +85,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
             "images": torch.stack([result.previews[count] for count in counts]),
             "images_seen": torch.tensor(counts, dtype=torch.int64),
         }
-        with atomic_path(out / "progress.safetensors") as path:
-            save_file(progress, path)
+        write_atomically(out / "progress.safetensors", safetensors.torch.save(progress))
     write_atomically(out / "history.csv", run.history.text())
     trained.save(
         out,
