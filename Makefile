@@ -25,7 +25,7 @@ test: setup-test
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --maxschedchunk 1
 
 ui: setup
 	reprogan ui
