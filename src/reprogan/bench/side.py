@@ -26,8 +26,7 @@ def main() -> None:
     compute = params.compute.model_copy(update={"isa": isa})
     pin_instruction_set(compute)
     if side == "plain":
-        for name in ("OMP_WAIT_POLICY",):  # a plain loop runs with the defaults of its libraries
-            os.environ.pop(name, None)
+        os.environ.pop("GOMP_SPINCOUNT", None)  # a plain loop runs with the defaults of its libraries
     measure = _ours if side == "ours" else _plain
     with tempfile.TemporaryDirectory() as folder:
         rate = measure(variant, compute, images, Path(folder))
