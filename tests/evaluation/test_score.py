@@ -232,7 +232,7 @@ def test_an_extractor_that_tells_nothing_apart(workplace: SimpleNamespace) -> No
 def repository(workplace: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two variants, `dcgan` (samples) and `judge` (a classifier), as the current folder."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    judge = params["variants"].pop("digit_features") | {"extractor": "judge"}
+    judge = params["variants"].pop("digit_features") | {"extractor": "judge", "architecture": "judge"}
     params["variants"] = {"judge": judge, "dcgan": params["variants"]["dcgan"] | {"extractor": "judge"}}
     (tmp_path / "params.yaml").write_text(json.dumps(params))
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
