@@ -73,15 +73,6 @@ VARIANTS = {
 }
 
 
-def leave_the_compiler_out() -> None:
-    """Optimisers import torch's compiler just to switch it off for themselves: half a minute under emulation."""
-    from torch.optim import Optimizer
-
-    for method in vars(Optimizer).values():
-        if plain := getattr(method, "__wrapped__", None):
-            plain.__dynamo_disable = plain
-
-
 def digests(folder: Path) -> dict[str, str]:
     """Train, sample and score in `folder`: {file: sha256} of all that comes out."""
     import numpy as np
@@ -92,7 +83,6 @@ def digests(folder: Path) -> dict[str, str]:
     from reprogan.sampling.generate import generate
     from reprogan.training.run import train_variant
 
-    leave_the_compiler_out()
     random = np.random.default_rng(1)
     small = random.integers(0, 17, (300, 8, 8), dtype=np.uint8)
     arrays = hdf5.Arrays(embedded.enlarge(small), np.arange(300, dtype=np.int64) % len(CLASSES))

@@ -52,6 +52,7 @@ def _plain(variant: Variant, compute: Compute, images: int, folder: Path) -> flo
     from reprogan.bench.plain import images_per_second
     from reprogan.data import hdf5
     from reprogan.models import architecture
+    from reprogan.models.layers import stock
 
     torch.set_num_threads(compute.threads)
     torch.manual_seed(variant.training.seed)
@@ -62,6 +63,8 @@ def _plain(variant: Variant, compute: Compute, images: int, folder: Path) -> flo
     networks = architecture.build(
         variant.architecture, variant.network, description.image_shape, len(description.classes)
     )
+    for network in networks.values():
+        stock(network)  # people write torch's own layers
     return images_per_second(variant, networks, folder, images, _WARM_UP_BATCHES * variant.training.batch_size)
 
 

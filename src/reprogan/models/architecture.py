@@ -13,7 +13,7 @@ from torch import nn
 from reprogan.config import PARAMS_FILE, parse
 from reprogan.errors import UserError
 
-_NOT_ARCHITECTURES = {"__init__", "architecture", "initialisation", "latents", "trained"}
+_NOT_ARCHITECTURES = {"__init__", "architecture", "initialisation", "latents", "layers", "trained"}
 
 
 def build(

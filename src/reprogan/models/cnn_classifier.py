@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from reprogan.config import Strict
 from reprogan.errors import UserError
+from reprogan.models.layers import Linear
 
 
 class Parameters(Strict):
@@ -31,7 +32,7 @@ class Classifier(nn.Module):
         with torch.no_grad():
             size = self.features.eval()(torch.zeros(1, *image_shape)).shape[1]
         self.features.train()
-        self.head = nn.Linear(size, classes)
+        self.head = Linear(size, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))

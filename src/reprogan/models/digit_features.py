@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from reprogan.config import Strict
 from reprogan.errors import UserError
+from reprogan.models.layers import Linear
 
 _FEATURES = 128
 
@@ -28,11 +29,11 @@ class Classifier(nn.Module):
             nn.MaxPool2d(2, ceil_mode=True),  # => 7
             *_convolve(32, 64, kernel=3, stride=2),  # => 4
             nn.Flatten(),
-            nn.Linear(64 * cells, _FEATURES, bias=False),
+            Linear(64 * cells, _FEATURES, bias=False),
             nn.BatchNorm1d(_FEATURES),
             nn.ReLU(),
         )
-        self.head = nn.Linear(_FEATURES, classes)
+        self.head = Linear(_FEATURES, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))

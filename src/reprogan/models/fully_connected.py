@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reprogan.config import Strict
 from reprogan.models.initialisation import normal_weights
+from reprogan.models.layers import Dropout, Linear
 
 
 class Parameters(Strict):
@@ -31,9 +32,9 @@ class Generator(nn.Module):
         self.latent_size = parameters.latent_size
         self.latent_distribution = parameters.latent_distribution
         self.layers = nn.Sequential(
-            nn.Linear(parameters.latent_size, parameters.hidden),
+            Linear(parameters.latent_size, parameters.hidden),
             nn.LeakyReLU(0.01),
-            nn.Linear(parameters.hidden, channels * height * width),
+            Linear(parameters.hidden, channels * height * width),
             nn.Tanh(),
             nn.Unflatten(1, image_shape),
         )
@@ -50,10 +51,10 @@ class Discriminator(nn.Module):
         channels, height, width = image_shape
         self.layers = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(channels * height * width, parameters.hidden),
+            Linear(channels * height * width, parameters.hidden),
             nn.LeakyReLU(0.01),
-            nn.Dropout(parameters.dropout),
-            nn.Linear(parameters.hidden, 1),
+            Dropout(parameters.dropout),
+            Linear(parameters.hidden, 1),
             nn.Flatten(0),
         )
 

@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.optim import AdamW
 
 from reprogan import losses
 from reprogan.config import Strict
+from reprogan.systems.adam import Adam
 from reprogan.systems.system import Beta, Draws, NextBatch
 
 LOSS_FUNCTION = "classification_loss"
@@ -36,12 +36,8 @@ class System:
         self.networks = networks
         self.classifier = networks["classifier"]
         self.optimisers = {
-            "classifier": AdamW(
-                self.classifier.parameters(),
-                lr=objective.learning_rate,
-                betas=objective.betas,
-                weight_decay=objective.weight_decay,
-                fused=True,
+            "classifier": Adam(
+                self.classifier.parameters(), objective.learning_rate, objective.betas, objective.weight_decay
             )
         }
         self._shift = objective.shift
@@ -53,10 +49,7 @@ class System:
             images = shift_images(images, self._shift, draws.generator("shift", position))
         logits = self.classifier(images)
         loss = self._loss.classification_loss(logits, batch.labels)
-        optimiser = self.optimisers["classifier"]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        self.optimisers["classifier"].descend(loss)
         return loss.detach(), (logits.detach().argmax(1) == batch.labels).float().mean()
 
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from reprogan import losses
 from reprogan.config import Strict
 from reprogan.data.batches import to_uint8
 from reprogan.models.latents import draw_latents
+from reprogan.systems.adam import Adam
 from reprogan.systems.system import Beta, Draws, NextBatch
 
 _PREVIEW_IMAGES = 64
@@ -53,7 +53,6 @@ class System:
             "generator": _adam(self.generator, objective.generator),
             "discriminator": _adam(self.discriminator, objective.discriminator),
         }
-        self._weights = {name: list(network.parameters()) for name, network in networks.items()}
         # BatchNorm must see real and fake images apart (Ioffe and Szegedy statistics are a batch's own);
         # any other discriminator judges both in one pass.
         self._judges_together = not any(isinstance(m, nn.BatchNorm2d) for m in self.discriminator.modules())
@@ -65,11 +64,11 @@ class System:
         # Discriminator.
         real_logits, fake_logits = self._judge(real, fake.detach())
         discriminator_loss = self._loss.discriminator_loss(real_logits, fake_logits)
-        self._descend("discriminator", discriminator_loss)
+        self.optimisers["discriminator"].descend(discriminator_loss)
 
         # Generator, against the discriminator as it now is.
         generator_loss = self._loss.generator_loss(self.discriminator(fake))
-        self._descend("generator", generator_loss)
+        self.optimisers["generator"].descend(generator_loss)
 
         return (
             generator_loss.detach(),
@@ -96,14 +95,6 @@ class System:
             return real_logits, fake_logits
         return self.discriminator(real), self.discriminator(fake)
 
-    def _descend(self, name: str, loss: Tensor) -> None:
-        """One optimiser step of network `name`; gradients of the other network's weights are not computed."""
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=self._weights[name])
-        optimiser.step()
-
 
 def _adam(network: nn.Module, parameters: AdamParameters) -> Adam:
-    # Fused: one kernel for all weights, and the only form whose square root is the same on every CPU.
-    return Adam(network.parameters(), lr=parameters.learning_rate, betas=parameters.betas, fused=True)
+    return Adam(network.parameters(), parameters.learning_rate, parameters.betas)

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from reprogan import losses
 from reprogan.config import parse
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
+from reprogan.systems.adam import Adam
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 """How much of Adam's running averages stays at each step."""
@@ -34,7 +34,7 @@ class System(Protocol):
     """A training procedure: it owns networks and optimisers and knows how to take one step."""
 
     networks: Mapping[str, nn.Module]
-    optimisers: Mapping[str, Optimizer]
+    optimisers: Mapping[str, Adam]
     averaged: tuple[str, ...]  # the networks of which a weight average can be kept
     losses: tuple[str, ...]  # the names of what `step` returns
 
@@ -61,7 +61,7 @@ def check(name: str, objective: dict[str, Any], where: str) -> None:
 
 
 def _module(name: str, where: str) -> ModuleType:
-    known = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "system"})
+    known = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "adam", "system"})
     if name not in known:
         raise UserError(f"{where}system: found {name!r}; expected one of {', '.join(known)}")
     return import_module(f"reprogan.systems.{name}")

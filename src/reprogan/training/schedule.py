@@ -2,8 +2,6 @@
 
 import math
 
-from torch.optim import Optimizer
-
 from reprogan.config import Schedule
 
 
@@ -19,10 +17,3 @@ def rate_factor(schedule: Schedule, images_seen: int, budget: int) -> float:
         return 1.0
     decayed = (done - schedule.start) / (1 - schedule.start)
     return 0.5 + 0.5 * math.cos(math.pi * min(max(decayed, 0.0), 1.0))
-
-
-def set_rate(optimiser: Optimizer, factor: float) -> None:
-    """Multiply every group's own learning rate (kept as `initial_lr`) with `factor`."""
-    for group in optimiser.param_groups:
-        group.setdefault("initial_lr", group["lr"])
-        group["lr"] = group["initial_lr"] * factor

@@ -16,7 +16,7 @@ from reprogan.training.ema import WeightAverage
 from reprogan.training.history import History
 from reprogan.training.progress import Progress
 from reprogan.training.randomness import Randomness
-from reprogan.training.schedule import rate_factor, set_rate
+from reprogan.training.schedule import rate_factor
 from reprogan.training.stopping import Stopped, stop_requests
 
 
@@ -94,7 +94,7 @@ def train(
             # One step: seeded by where it stands, so that it is the same after a resume.
             factor = rate_factor(training.schedule, images_seen, budget)
             for optimiser in system.optimisers.values():
-                set_rate(optimiser, factor)
+                optimiser.rate_factor = factor
             randomness.seed_layers(images_seen)
             with autocast(compute):
                 losses = system.step(next_batch, randomness, before)

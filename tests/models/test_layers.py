@@ -1,0 +1,85 @@
+"""Our linear and dropout layers against torch's."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from reprogan.models.layers import Dropout, Linear, stock
+
+
+@pytest.fixture(params=["oneDNN", "torch"])
+def product(request, monkeypatch) -> str:
+    """Both ways that a linear layer computes; the first is taken where MKL is held to its compatible kernels."""
+    if request.param == "oneDNN":
+        monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    else:
+        monkeypatch.delenv("MKL_CBWR", raising=False)
+    return request.param
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("rows, inputs, outputs", [(64, 784, 100), (1, 20, 100), (128, 100, 1), (3, 5, 7)])
+def test_a_linear_layer_and_its_gradients(product, rows, inputs, outputs, bias):
+    torch.manual_seed(1)
+    ours = Linear(inputs, outputs, bias=bias)
+    theirs = stock(copy.deepcopy(ours)).double()
+    assert type(theirs) is nn.Linear
+    x = torch.randn(rows, inputs, requires_grad=True)
+    exact = x.detach().double().requires_grad_()
+    y, expected = ours(x), theirs(exact)
+    if product == "oneDNN":
+        assert "_Product" in str(y.grad_fn.next_functions[0][0] if bias else y.grad_fn)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
+    slope = torch.randn_like(y)
+    found = torch.autograd.grad(y, [x, *ours.parameters()], slope)
+    wanted = torch.autograd.grad(expected, [exact, *theirs.parameters()], slope.double())
+    for gradient, exact_gradient in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-4)
+
+
+def test_it_can_be_differentiated_twice(product):
+    """As a penalty on gradients does."""
+    torch.manual_seed(1)
+    ours = nn.Sequential(Linear(6, 5), nn.Tanh(), Linear(5, 1))
+    theirs = stock(copy.deepcopy(ours)).double()
+    x = torch.randn(4, 6)
+
+    def penalty(network: nn.Module, at: torch.Tensor) -> list[torch.Tensor]:
+        at = at.requires_grad_()
+        (slope,) = torch.autograd.grad(network(at).sum(), at, create_graph=True)
+        return list(torch.autograd.grad(slope.square().sum(), list(network.parameters()), allow_unused=True))
+
+    for found, wanted in zip(penalty(ours, x.clone()), penalty(theirs, x.double()), strict=True):
+        if wanted is not None:
+            torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_other_shapes_and_types_go_torchs_way(product):
+    layer = Linear(4, 3)
+    assert layer(torch.randn(2, 5, 4)).shape == (2, 5, 3)
+    assert layer.double()(torch.randn(2, 4, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_dropout_leaves_out_the_share_and_keeps_the_mean():
+    torch.manual_seed(1)
+    layer = Dropout(0.3)
+    x = torch.ones(400, 500, requires_grad=True)
+    y = layer(x)
+    assert y.unique().tolist() == pytest.approx([0, 1 / 0.7])
+    assert float((y == 0).float().mean()) == pytest.approx(0.3, abs=0.005)
+    assert float(y.mean()) == pytest.approx(1.0, abs=0.01)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(gradient, y.detach())
+
+
+def test_dropout_draws_from_the_seeded_generator_and_rests_in_eval_mode():
+    layer, x = Dropout(0.5), torch.randn(8, 8)
+    torch.manual_seed(3)
+    first = layer(x)
+    torch.manual_seed(3)
+    assert torch.equal(layer(x), first)
+    assert not torch.equal(layer(x), first)
+    assert layer.eval()(x) is x
+    assert Dropout(0.0)(x) is x
