@@ -90,6 +90,36 @@ def require() -> Callable[[str, str, object], None]:
     return check
 
 
+BROWSER_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory, require: Callable[[str, str, object], None]) -> Iterator[Any]:
+    """Headless Chromium, driven by selenium, that keeps the console's and the network's messages."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    require("chromium", "on Debian: apt-get install chromium chromium-driver", chromium and driver)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(chromium)
+    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driven = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(driver)))
+    yield driven
+    driven.quit()
+
+
 @dataclass
 class Project:
     """A copy of the repository: its own git history, its own DVC cache, its own code (PYTHONPATH), tiny data."""

@@ -20,6 +20,7 @@ _CANNOT_WRITE = {
     errno.EROFS: "the file system is read-only; expected one that can be written",
 }
 
+SPIN_COUNT = "20000"  # about a millisecond; whoever runs several trainings at once sets GOMP_SPINCOUNT lower
 _AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
 
 
@@ -54,10 +55,10 @@ def pin_instruction_set(compute: Compute) -> None:
         # Else the libraries use fewer threads on a machine with fewer cores, and sum in another order.
         "MKL_DYNAMIC": "FALSE",
         "OMP_DYNAMIC": "FALSE",
-        # How long a thread spins before it sleeps. The library's own count takes the cores from threads that work as
-        # soon as anything else runs here (on 2 busy cores, 13 times slower); sleeping at once is slower on idle ones.
-        "GOMP_SPINCOUNT": "500",
     }
+    # How long a thread spins before it sleeps. The library's own count takes the cores from threads that work as soon
+    # as anything else runs here (on 2 busy cores, 13 times slower); a short one is slower on idle cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     if compute.isa == "avx2" and platform.machine() in ("x86_64", "AMD64"):
         wanted |= _AVX2
     for name, value in wanted.items():

@@ -1,8 +1,6 @@
 """The page in a real browser, from disk: no console message, no sideways scroll, light and dark."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +8,6 @@ import pytest
 
 from reprogan.config import Parameters
 from reprogan.report.page import write_report
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="pip install selenium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driven = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield driven
-    driven.quit()
 
 
 def show(browser: Any, page: Path, width: int, scheme: str) -> None:
@@ -69,6 +39,7 @@ def test_fits_and_says_nothing(browser: Any, params: Parameters, root: Path, wid
 
 def test_only_the_page_itself_is_requested(browser: Any, params: Parameters, root: Path) -> None:
     page = write_report(params, root)
+    browser.get("about:blank")
     browser.get_log("performance")
     show(browser, page, 1400, "light")
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]

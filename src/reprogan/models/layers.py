@@ -42,7 +42,7 @@ class _Product(torch.autograd.Function):
         return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[no-untyped-def, override]
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[no-untyped-def]
         a, b = ctx.saved_tensors
         of_a = _Product.apply(gradient, b.t()) if ctx.needs_input_grad[0] else None
         of_b = _Product.apply(gradient.t(), a.t()) if ctx.needs_input_grad[1] else None
@@ -61,9 +61,11 @@ def _mkl_is_slow(inputs: Tensor) -> bool:
     )
 
 
+_STOCK: dict[type, type[nn.Module]] = {Linear: nn.Linear, Dropout: nn.Dropout}
+
+
 def stock(network: nn.Module) -> nn.Module:
     """Turn the layers above back into torch's own, in place: what a plain loop trains."""
     for module in network.modules():
-        if isinstance(module, Linear | Dropout):
-            module.__class__ = nn.Linear if isinstance(module, Linear) else nn.Dropout
+        module.__class__ = _STOCK.get(type(module), type(module))
     return network

@@ -1,0 +1,92 @@
+"""The MLflow UI as a person opens it, `reprogan ui` and a browser: runs, curves, grids, a comparison, model versions."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from reprogan.tracking.publish import Published, publish
+
+PROJECT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def published(repository: Any) -> list[Published]:
+    """Both variants in MLflow, with a grid that can be shown."""
+    for name in ("gan", "cnn_classifier"):
+        Image.radial_gradient("L").resize((120, 120)).save(repository.root / f"samples/{name}/grid.png")
+    return publish(repository.params, repository.root)
+
+
+@pytest.fixture
+def address(repository: Any, published: list[Published], wait_until: Callable[..., bool]) -> Iterator[str]:
+    """`reprogan ui` over the store of `repository`, on a free port."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "src"), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shutil.copytree(PROJECT / "profiles", repository.root / "profiles")
+    with open(repository.root / "ui.log", "w") as log:
+        command = [sys.executable, "-m", "reprogan.cli", "ui", "--port", str(port)]
+        process = subprocess.Popen(
+            command, cwd=repository.root, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        assert wait_until(lambda: closing_connect(port) == 0, 90), (repository.root / "ui.log").read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def closing_connect(port: int) -> int:
+    with closing(socket.socket()) as connection:
+        return connection.connect_ex(("127.0.0.1", port))
+
+
+def test_what_was_published_can_be_seen(
+    browser: Any, address: str, published: list[Published], repository: Any, wait_until: Callable[..., bool]
+) -> None:
+    browser.set_window_size(1600, 1200)
+    ((experiment,),) = repository.rows("SELECT DISTINCT experiment_id FROM runs")
+
+    def text() -> str:
+        return str(browser.execute_script("return document.body ? document.body.innerText : ''"))
+
+    def opens(page: str, *words: str) -> None:
+        browser.get("about:blank")
+        browser.get(f"{address}/#/{page}")
+        assert wait_until(lambda: all(word in text() for word in words), 60), (page, words, text())
+
+    names = {one.variant: browser_name(repository, one.run_id) for one in published}
+    opens(f"experiments/{experiment}/runs", *names.values())
+
+    gan, classifier = (next(one for one in published if one.variant == name) for name in ("gan", "cnn_classifier"))
+    opens(f"experiments/{experiment}/runs/{gan.run_id}", "model.sha256", "objective.generator.learning_rate")
+    opens(f"experiments/{experiment}/runs/{gan.run_id}/model-metrics", "generator_loss", "discriminator_loss")
+    drawn = "return document.querySelectorAll('.js-plotly-plot .scatterlayer path.js-line').length"
+    assert wait_until(lambda: browser.execute_script(drawn) >= 2, 60), text()
+
+    opens(f"experiments/{experiment}/runs/{gan.run_id}/artifacts/grid.png", "grid.png")
+    shown = "return [...document.images].map(i => i.complete && i.naturalWidth)"
+    assert wait_until(lambda: 120 in browser.execute_script(shown), 60), text()
+
+    runs = f'["{gan.run_id}","{classifier.run_id}"]'
+    opens(f'compare-runs?runs={runs}&experiments=["{experiment}"]', *names.values())
+    opens("models", "reprogan-gan", "reprogan-cnn_classifier")
+    opens(f"models/{gan.model}", "Version 1")
+
+
+def browser_name(repository: Any, run_id: str) -> str:
+    """The name that a run bears in the UI."""
+    return str(repository.rows(f"SELECT name FROM runs WHERE run_uuid = '{run_id}'")[0][0])
