@@ -11,7 +11,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # Byte code for every process to come, made on all cores (pip uses one); a few packages hold files for other Pythons.
-COMPILE = @$(VENV)/bin/python -m compileall -q -q -j 0 $(VENV)/lib >/dev/null || true
+COMPILE = @$(VENV)/bin/python -m compileall -q -q -j 0 -x '/(tests?|testing|_inductor)/' $(VENV)/lib >/dev/null || true
 
 .PHONY: repro test ui report bench clean setup setup-test
 .DELETE_ON_ERROR:
@@ -25,7 +25,7 @@ test: setup-test
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest -n 2 --maxschedchunk 1
+	python -m pytest -n 3 --maxschedchunk 1 # servers and kills wait: three keep two cores busy
 
 ui: setup
 	reprogan ui
@@ -44,13 +44,17 @@ clean:
 setup: $(VENV)/.ready
 setup-test: $(VENV)/.ready-test
 
-# The pins are the whole closure, so pip has nothing to resolve (--no-deps) and `pip check` proves it.
+# The pins are the whole closure, so pip has nothing to resolve (--no-deps) and `pip check` proves it. Two pips at once,
+# over files apart: unpacking torch takes one core as long as all the rest takes another.
 $(VENV)/.ready: requirements-compute.txt requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "make: $$($(PYTHON) --version); ReproGAN needs Python 3.11 or later; run: make PYTHON=python3.12" >&2; exit 2; }
 	@echo "Making $(VENV): torch and friends, about 3 GB to fetch the first time; a few minutes"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --no-deps --no-compile -r requirements.txt
+	$(PIP) install --quiet --no-deps --no-compile -r requirements-compute.txt & compute=$$!; \
+	  grep -v '^-r' requirements.txt >$(VENV)/others.txt \
+	  && $(PIP) install --quiet --no-deps --no-compile -r $(VENV)/others.txt; others=$$?; \
+	  wait $$compute && exit $$others
 	$(PIP) install --quiet --no-deps --no-compile --no-build-isolation --editable .
 	$(PIP) check
 	$(COMPILE)

@@ -39,7 +39,7 @@ def variant(
             "network": network,
             "objective": objective,
             "training": training,
-            "sampling": {"seed": 1, "count": 200},
+            "sampling": {"seed": 1, "count": 100},
         }
     )
 
@@ -90,11 +90,11 @@ def digests(folder: Path) -> dict[str, str]:
     hdf5.write(data, name="noise", classes=CLASSES, sources={}, train=arrays, test=arrays)
     for name, block in VARIANTS.items():
         train_variant(name, block, COMPUTE, data, scratch=folder / "scratch", out=folder / "models" / name)
-    evaluation = Evaluation(seed=1, count=200)
+    evaluation = Evaluation(seed=1, count=100)
     for name in ("gan", "dcgan"):
         samples = folder / "samples" / f"{name}.h5"
         with hdf5.create(samples) as file:
-            blocks = list(generate(trained.load(folder / "models" / name), 200, seed=1))
+            blocks = list(generate(trained.load(folder / "models" / name), 100, seed=1))
             file.create_dataset("images", data=np.concatenate([block.numpy() for block in blocks]))
         scores = score.score_generator(samples, data, folder / "models/digit_features", evaluation)
         score.write_metrics(folder / "metrics" / f"{name}.json", scores)

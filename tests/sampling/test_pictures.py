@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.utils import make_grid
 
 from reprogan.sampling.pictures import captioned_row, grid, progress_strip, save_png
 
@@ -15,6 +16,14 @@ def test_every_image_is_in_its_place():
     for index in range(6):
         top, left = 2 + 12 * (index // 3), 2 + 10 * (index % 3)
         assert (pixels[top : top + 10, left : left + 8] == 40 * index).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("count, columns", [(7, 3), (2, 5), (100, 10)])
+def test_the_grid_is_laid_out_as_torchvision_does(count, columns, channels):
+    images = torch.randint(0, 256, (count, channels, 6, 5), dtype=torch.uint8)
+    expected = make_grid(images, nrow=columns, padding=2, pad_value=127).permute(1, 2, 0).numpy()
+    assert np.array_equal(np.asarray(grid(images, columns)), expected)
 
 
 def test_a_strip_has_a_grid_for_each_milestone():

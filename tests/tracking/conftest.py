@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from reprogan.config import Parameters, load
 from reprogan.data import hdf5
@@ -51,12 +52,16 @@ class Repository:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh mlflow.db, made once: MLflow takes seconds for it."""
-    root = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        with connect(root):
-            pass
+    """A fresh mlflow.db, made once for all parallel workers: MLflow takes many seconds for it."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "empty"
+    with FileLock(f"{root}.lock"):
+        if not root.is_dir():
+            root.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+                with connect(root):
+                    pass
     return root / "mlflow.db"
 
 

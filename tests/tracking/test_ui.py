@@ -1,4 +1,4 @@
-"""The MLflow UI as a person opens it, `reprogan ui` and a browser: runs, curves, grids, a comparison, model versions."""
+"""The MLflow UI as a person opens it: `reprogan ui` and a browser."""
 
 import os
 import shutil

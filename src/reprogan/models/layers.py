@@ -37,7 +37,7 @@ class _Product(torch.autograd.Function):
     """a (N, K), b (M, K) => a bᵀ (N, M), float32 on the CPU; can be differentiated any number of times."""
 
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(a, b)
         return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
 

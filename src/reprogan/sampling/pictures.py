@@ -2,28 +2,39 @@
 
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from reprogan.atomic import atomic_path
 
 _GAP = 2
+_PAPER = 127
 _CAPTION_HEIGHT = 16
 
 
 def grid(images: Tensor, columns: int, scale: int = 1) -> Image.Image:
-    """uint8 (N, C, H, W), C 1 or 3 => a picture with `columns` images a row, each pixel `scale` pixels wide."""
-    from torchvision.utils import make_grid  # a second and a half to import
+    """uint8 (N, C, H, W), C 1 or 3 => a picture with `columns` images a row, each pixel `scale` pixels wide.
 
-    images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    pixels = make_grid(images, nrow=columns, padding=_GAP, pad_value=127)
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    The layout of torchvision's make_grid, without the two seconds that importing torchvision takes.
+    """
+    images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3).permute(0, 2, 3, 1)
+    count, height, width = images.shape[:3]
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    pixels = torch.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, dtype=torch.uint8)
+    for index, image in enumerate(images):
+        top, left = (
+            place * (size + _GAP) + _GAP for place, size in zip(divmod(index, columns), (height, width), strict=True)
+        )
+        pixels[top : top + height, left : left + width] = image  # a grey one fills all three channels
+    return Image.fromarray(pixels.numpy())
 
 
 def captioned_row(pictures: list[Image.Image], captions: list[str]) -> Image.Image:
     """Pictures of one size side by side, each with a line of text under it."""
     width, height = pictures[0].size
-    row = Image.new("RGB", (len(pictures) * (width + 2 * _GAP), height + _CAPTION_HEIGHT), (127, 127, 127))
+    row = Image.new("RGB", (len(pictures) * (width + 2 * _GAP), height + _CAPTION_HEIGHT), (_PAPER,) * 3)
     draw = ImageDraw.Draw(row)
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left = index * (width + 2 * _GAP) + _GAP

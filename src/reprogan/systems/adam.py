@@ -26,7 +26,7 @@ class Adam:
         betas: tuple[float, float],
         weight_decay: float = 0.0,
     ) -> None:
-        self.weights = list(weights)
+        self.weights: list[Tensor] = list(weights)
         self.learning_rate = learning_rate
         self.betas = betas
         self.weight_decay = weight_decay
@@ -42,7 +42,7 @@ class Adam:
     @torch.no_grad()
     def step(self, gradients: Iterable[Tensor]) -> None:
         """One step with one gradient a weight."""
-        laid_out = [
+        laid_out: list[Tensor] = [
             # The kernel walks through memory: a gradient must lie as its weight does.
             gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
             for gradient, weight in zip(gradients, self.weights, strict=True)
