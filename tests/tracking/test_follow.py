@@ -106,6 +106,19 @@ def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
     (again,) = publish(repository.params, repository.root, ["gan"])
     assert again.run_id == run.info.run_id and not again.changed
 
+    # The same training again, as after `dvc repro -f`: in the same run, which is whole already.
+    (repository.root / "enough").unlink()
+    training = start(repository.root, 1, sha256=weights)
+    with connect(repository.root) as tracking:
+        shown = lambda: tracking.client.search_runs([tracking.experiment_id])  # noqa: E731
+        wait_for(lambda: any(run.info.status == "RUNNING" for run in shown()), 120)
+        (repository.root / "enough").touch()
+        assert training.wait(120) == 0
+        (run,) = shown()
+        assert run.info.status == "FINISHED" and run.info.run_id == published.run_id
+    (again,) = publish(repository.params, repository.root, ["gan"])
+    assert again.run_id == published.run_id and not again.changed
+
 
 def test_a_server_that_was_never_there_costs_training_one_warning_and_publishing_fills_in(
     repository: Any, server: str, monkeypatch: Any

@@ -39,6 +39,8 @@ def find(
 ) -> "Run | None":
     """The newest run of `variant` whose `tag` is `value` and which may hold `params` and these metrics; None if none.
 
+    Without `metrics_sha256`, while they are not known yet, any metrics will do: a training that is done again, to the
+    same bytes, goes on in the run that shows it already.
     MLflow's params cannot be changed and its points not be taken back: a model that was sampled or scored again,
     with other settings, is a run of its own.
     """
@@ -51,7 +53,8 @@ def find(
     )
     for run in found:
         same_params = all(params.get(key, held) == held for key, held in run.data.params.items())
-        if same_params and run.data.tags.get(METRICS_SHA256, metrics_sha256) == metrics_sha256:
+        held = run.data.tags.get(METRICS_SHA256)
+        if same_params and (held is None or metrics_sha256 is None or held == metrics_sha256):
             return run
     return None
 
