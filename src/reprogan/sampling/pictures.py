@@ -24,9 +24,8 @@ def grid(images: Tensor, columns: int, scale: int = 1) -> Image.Image:
     rows = -(-count // columns)
     pixels = torch.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, dtype=torch.uint8)
     for index, image in enumerate(images):
-        top, left = (
-            place * (size + _GAP) + _GAP for place, size in zip(divmod(index, columns), (height, width), strict=True)
-        )
+        row, column = divmod(index, columns)
+        top, left = row * (height + _GAP) + _GAP, column * (width + _GAP) + _GAP
         pixels[top : top + height, left : left + width] = image  # a grey one fills all three channels
     return Image.fromarray(pixels.numpy())
 
