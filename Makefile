@@ -44,17 +44,16 @@ clean:
 setup: $(VENV)/.ready
 setup-test: $(VENV)/.ready-test
 
-# The pins are the whole closure, so pip has nothing to resolve (--no-deps) and `pip check` proves it. Two pips at once,
-# over files apart: unpacking torch takes one core as long as all the rest takes another.
+# The pins are the whole closure, so pip has nothing to resolve (--no-deps) and `pip check` proves it. Two pips at once
+# (xargs, so that Ctrl-C ends both), over files apart: unpacking torch takes one core as long as the rest takes another.
 $(VENV)/.ready: requirements-compute.txt requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "make: $$($(PYTHON) --version); ReproGAN needs Python 3.11 or later; run: make PYTHON=python3.12" >&2; exit 2; }
 	@echo "Making $(VENV): torch and friends, about 3 GB to fetch the first time; a few minutes"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --no-deps --no-compile -r requirements-compute.txt & compute=$$!; \
-	  grep -v '^-r' requirements.txt >$(VENV)/others.txt \
-	  && $(PIP) install --quiet --no-deps --no-compile -r $(VENV)/others.txt; others=$$?; \
-	  wait $$compute && exit $$others
+	@grep -v '^-r' requirements.txt >$(VENV)/others.txt
+	printf '%s\n' requirements-compute.txt $(VENV)/others.txt \
+	  | xargs -P 2 -I PINS $(PIP) install --quiet --no-deps --no-compile -r PINS
 	$(PIP) install --quiet --no-deps --no-compile --no-build-isolation --editable .
 	$(PIP) check
 	$(COMPILE)

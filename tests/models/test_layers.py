@@ -62,6 +62,18 @@ def test_other_shapes_and_types_go_torchs_way(product):
     assert layer.double()(torch.randn(2, 4, dtype=torch.float64)).dtype == torch.float64
 
 
+def test_an_empty_batch(product):
+    assert Linear(4, 3)(torch.empty(0, 4)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_leaves_out_a_small_share_as_exactly_in_any_type(dtype):
+    torch.manual_seed(1)
+    y = Dropout(0.001)(torch.ones(1000, 1000, dtype=dtype))
+    assert y.dtype == dtype
+    assert float((y == 0).float().mean()) == pytest.approx(0.001, rel=0.2)
+
+
 def test_dropout_leaves_out_the_share_and_keeps_the_mean():
     torch.manual_seed(1)
     layer = Dropout(0.3)

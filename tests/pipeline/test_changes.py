@@ -65,15 +65,15 @@ EDITS = {
     "a comment in params.yaml": (comment, set()),
     "models/dcgan.py": (
         code("src/reprogan/models/dcgan.py"),
-        {"check"} | stages("train", "dcgan") | stages("sample", "dcgan"),
+        {"check", "publish"} | stages("train", "dcgan") | stages("sample", "dcgan"),
     ),
     "models/fully_connected.py": (
         code("src/reprogan/models/fully_connected.py"),
-        {"check"} | stages("train", "gan") | stages("sample", "gan"),
+        {"check", "publish"} | stages("train", "gan") | stages("sample", "gan"),
     ),
     "models/cnn_classifier.py": (
         code("src/reprogan/models/cnn_classifier.py"),
-        {"check"}
+        {"check", "publish"}
         | stages("train", "cnn_classifier")
         | stages("sample", "cnn_classifier")
         | stages("evaluate", "cnn_classifier"),

@@ -40,9 +40,10 @@ def stages() -> list[Stage]:
 def dynamic(stage: Stage) -> set[str]:
     """The files that a stage loads by a name found in params.yaml, so that no import statement shows them."""
     params = load(REPOSITORY / "params.yaml")
-    if stage.name == "check":
-        folders = (REPOSITORY / "src/reprogan" / folder for folder in ("models", "systems"))
-        return {str(path.relative_to(REPOSITORY)) for folder in folders for path in folder.glob("*.py")}
+    if stage.name in ("check", "publish"):
+        folders = {"check": ("models", "systems"), "publish": ("models",)}[stage.name]
+        found = (path for folder in folders for path in (REPOSITORY / "src/reprogan" / folder).glob("*.py"))
+        return {str(path.relative_to(REPOSITORY)) for path in found}
     if not stage.variant:
         return set()
     variant = params.variant(stage.variant)

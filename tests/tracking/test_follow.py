@@ -119,6 +119,15 @@ def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
     (again,) = publish(repository.params, repository.root, ["gan"])
     assert again.run_id == published.run_id and not again.changed
 
+    # And once more, killed on the way: the run still shows the training that was finished.
+    (repository.root / "enough").unlink()
+    training = start(repository.root, 1, sha256=weights)
+    with connect(repository.root) as tracking:
+        wait_for(lambda: any(run.info.status == "RUNNING" for run in shown()), 120)
+        training.kill()
+        training.wait()
+        wait_for(lambda: [run.info.status for run in shown()] == ["FINISHED"], 30)
+
 
 def test_a_server_that_was_never_there_costs_training_one_warning_and_publishing_fills_in(
     repository: Any, server: str, monkeypatch: Any

@@ -71,6 +71,15 @@ def test_everything_is_there_and_twice_adds_nothing(repository: Any) -> None:
     assert [one.run_id for one in second] == [one.run_id for one in first] and not any(one.changed for one in second)
 
 
+def test_damaged_weights_are_refused_and_nothing_is_registered(repository: Any) -> None:
+    weights = repository.root / "models/gan/generator.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"generator\.safetensors: no weights of this model .*dvc repro -f train@gan"):
+        publish(repository.params, repository.root, ["gan"])
+    counts = repository.counts()
+    assert (counts["runs"], counts["registered_models"], counts["logged_models"]) == (0, 0, 0)
+
+
 def test_a_lost_store_is_made_again_with_equal_curves(repository: Any) -> None:
     publish(repository.params, repository.root, ["gan"])
     curves = repository.rows(CURVES)

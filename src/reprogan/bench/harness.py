@@ -52,8 +52,10 @@ def markdown(results: list[Comparison], params: Parameters, command: str) -> str
     """The results as a table with what made them: commit, machine, torch version, command."""
     import torch
 
+    from reprogan.training.device import cpu_name
+
     head = (
-        f"`{command}` at commit {_commit()}, {_processor()}, {params.compute.threads} threads, "
+        f"`{command}` at commit {_commit()}, {cpu_name()}, {params.compute.threads} threads, "
         f"torch {torch.__version__}, Python {platform.python_version()}; medians of {_ROUNDS} rounds, "
         "the ratio's range over the rounds in brackets.\n\n"
         "| variant | isa | batch | ours, images/s | plain loop, images/s | ratio | peak memory, ours / plain |\n"
@@ -106,13 +108,3 @@ def _row(result: Comparison) -> str:
 def _commit() -> str:
     run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return run.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

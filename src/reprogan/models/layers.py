@@ -29,8 +29,8 @@ class Dropout(nn.Dropout):
             return inputs
         if inputs.device.type != "cpu":
             return functional.dropout(inputs, self.p)
-        mask = torch.rand_like(inputs, memory_format=torch.contiguous_format)
-        return inputs * mask.ge_(self.p).mul_(1 / (1 - self.p))
+        mask = torch.rand(inputs.shape)  # float32 also where inputs are bfloat16, whose 256 steps are too coarse
+        return inputs * mask.ge_(self.p).mul_(1 / (1 - self.p)).to(inputs.dtype)
 
 
 class _Product(torch.autograd.Function):
@@ -55,6 +55,7 @@ def _mkl_is_slow(inputs: Tensor) -> bool:
         and inputs.device.type == "cpu"
         and inputs.dtype == torch.float32
         and inputs.dim() == 2
+        and len(inputs) > 0  # oneDNN refuses an empty batch
         and torch.backends.mkl.is_available()
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")

@@ -99,7 +99,8 @@ def _end(training: Training, tracking: Tracking, run: "Run") -> None:
     client, run_id = tracking.client, run.info.run_id
     done = training.done()
     if done is None or training.is_followed_no_more():
-        client.set_terminated(run_id, "KILLED")
+        # A run that shows a finished training stays finished when that training is done again and killed.
+        client.set_terminated(run_id, "FINISHED" if runs.SHA256 in run.data.tags else "KILLED")
         return
     log_points(client, run_id, runs.speed_points(run, done))
     client.set_tag(run_id, runs.SHA256, done["model_sha256"])

@@ -184,13 +184,13 @@ def _missing(root: Path, name: str) -> str:
 
 
 def _made(params: Parameters, root: Path, name: str) -> _Made:
-    from reprogan.models.trained import describe, main_weights
+    from reprogan.models.trained import load, main_weights
 
     model = root / "models" / name
     sha256 = lineage.sha256(main_weights(model))
     return _Made(
         variant=name,
-        description=describe(model),
+        description=load(model).description,  # a damaged model is refused, not registered
         model=model,
         samples=root / "samples" / name,
         metrics=root / "metrics" / f"{name}.json",

@@ -2,8 +2,10 @@
 
 import ctypes
 import os
+import platform
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -36,10 +38,33 @@ def set_up_device(compute: Compute) -> torch.device:
 
 
 def autocast(compute: Compute) -> AbstractContextManager[object]:
-    """The context that forward passes run in: bfloat16 where `precision` asks for it, else nothing."""
+    """The context that forward passes run in: bfloat16 where `precision` asks for it, else nothing.
+
+    It may hold several optimiser steps: weights are cast anew at each use, for a cast that is kept would show the
+    generator's step the discriminator as it was before its own.
+    """
     if compute.precision == "bf16":
-        return torch.autocast(compute.device, torch.bfloat16)
+        return torch.autocast(compute.device, torch.bfloat16, cache_enabled=False)
     return nullcontext()
+
+
+def kernels(compute: Compute) -> str:
+    """What the bits of a result depend on beside the parameters: the processor, where it chooses the kernels."""
+    if compute.device == "cuda":
+        return f"{torch.cuda.get_device_name()} CUDA {torch.version.cuda} cuDNN {torch.backends.cudnn.version()}"
+    if compute.device == "cpu" and compute.isa == "avx2":
+        return "any"
+    return cpu_name()
+
+
+def cpu_name() -> str:
+    """The processor as Linux names it, else as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def memory_format(compute: Compute) -> torch.memory_format:

@@ -14,7 +14,7 @@ from reprogan.errors import UserError
 from reprogan.models import architecture, trained
 from reprogan.systems import system as systems
 from reprogan.training.checkpoint import Checkpoints
-from reprogan.training.device import memory_format, set_up_device
+from reprogan.training.device import kernels, memory_format, set_up_device
 from reprogan.training.ema import WeightAverage
 from reprogan.training.fingerprint import fingerprint
 from reprogan.training.follower import Follower
@@ -54,7 +54,9 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
 
     # What the bytes depend on names the checkpoints.
     settings = variant.model_dump(mode="json", exclude={"sampling", "extractor"})
-    identity = fingerprint({"variant": settings, "compute": compute.model_dump(mode="json")}, data)
+    identity = fingerprint(
+        {"variant": settings, "compute": compute.model_dump(mode="json"), "kernels": kernels(compute)}, data
+    )
     checkpoints = Checkpoints(scratch / "checkpoints" / name / identity, identity)
     follower = Follower(
         scratch / "live" / name,
