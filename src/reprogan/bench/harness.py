@@ -11,8 +11,8 @@ from pathlib import Path
 from reprogan.config import Parameters
 from reprogan.errors import UserError
 
-_ROUNDS = 3
-_IMAGES = {"fully_connected": 96_000, "dcgan": 12_800, "cnn_classifier": 48_000, "digit_features": 12_800}
+_ROUNDS = 5
+_IMAGES = {"fully_connected": 192_000, "dcgan": 12_800, "cnn_classifier": 48_000, "digit_features": 12_800}
 
 
 @dataclass(frozen=True)
