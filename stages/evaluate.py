@@ -11,13 +11,7 @@ def evaluate(params: Parameters, arguments: list[str]) -> None:
     from reprogan.evaluation import score  # torch may load now: the instruction set is pinned
 
     (name,) = arguments
-    variant = params.variant(name)
-    data = Path("data/processed") / f"{variant.data}.h5"
-    if variant.system == "classifier":
-        metrics = score.score_classifier(Path("models") / name, data, params.evaluation)
-    else:
-        samples, extractor = Path("samples") / name / "samples.h5", Path("models") / variant.extractor
-        metrics = score.score_generator(samples, data, extractor, params.evaluation)
+    metrics = score.score_variant(name, params.variant(name), params.evaluation, Path("."))
     score.write_metrics(Path("metrics") / f"{name}.json", metrics)
 
 

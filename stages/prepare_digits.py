@@ -13,10 +13,7 @@ def work(params: Parameters, arguments: list[str]) -> None:
     from reprogan.data.digits import prepare
 
     out = Path("data/processed/digits.h5")
-    prepared = prepare(params.digits, out, Path("data/raw"), os.environ)
-    counts = " and ".join(f"{count:,} {split}" for split, count in prepared.counts.items())
-    size = "×".join(str(part) for part in prepared.image_shape)
-    print(f"{out}: {prepared.name}, {counts} images of {size}, {len(prepared.classes)} classes")
+    print(f"{out}: {prepare(params.digits, out, Path('data/raw'), os.environ)}")
 
 
 if __name__ == "__main__":

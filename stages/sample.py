@@ -13,7 +13,9 @@ def sample(params: Parameters, arguments: list[str]) -> None:
     (name,) = arguments
     variant = params.variant(name)
     data = Path("data/processed") / f"{variant.data}.h5"
-    sample_variant(Path("models") / name, data, variant.sampling, params.compute, out=Path("samples") / name)
+    sample_variant(
+        Path("models") / name, data, variant.view, variant.sampling, params.compute, out=Path("samples") / name
+    )
 
 
 if __name__ == "__main__":

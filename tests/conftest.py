@@ -40,6 +40,8 @@ TINY = {
             }
         },
     },
+    "stacked": {"train": 600, "test": 300},
+    "ring": {"train": 1000, "test": 300},
     "evaluation": {"count": 200},
     "variants": {
         "digit_features": {
@@ -57,6 +59,14 @@ TINY = {
         "dcgan": {
             "network": {"filters": 4},
             "training": {"images": 6400, "log_every": 64, "checkpoint_every": 160, "milestones": [0, 320, 3200]},
+            "sampling": {"count": 200},
+        },
+        "vae": {
+            "training": {"images": 1280, "log_every": 320, "checkpoint_every": 640, "milestones": [0, 640]},
+            "sampling": {"count": 200},
+        },
+        "ring_gan": {
+            "training": {"images": 5120, "log_every": 1280, "checkpoint_every": 2560, "milestones": [0, 2560]},
             "sampling": {"count": 200},
         },
     },
@@ -290,6 +300,8 @@ def begin(project: Project) -> None:
     (project.root / "profiles/tiny.yaml").write_text(yaml.safe_dump(TINY))
     apply_profile("smoke", project.root)
     apply_profile("tiny", project.root)
+    kept = {name: project.parameter(f"variants.{name}") for name in TINY["variants"]}  # one of each kind is enough
+    project.change(variants=kept)
     project.git("init", "-q")
     project.git("add", "-A")
     project.git("commit", "-qm", "begin")

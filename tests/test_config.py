@@ -110,7 +110,11 @@ def same_folder(monkeypatch: pytest.MonkeyPatch):
 
 MISTAKES = [
     # key, value, what the line says
-    ("prophile", "x", "prophile: unknown key; expected one of profile, compute, digits, evaluation, variants"),
+    (
+        "prophile",
+        "x",
+        "prophile: unknown key; expected one of profile, compute, digits, stacked, ring, evaluation, variants",
+    ),
     (
         "compute.thread",
         2,
@@ -140,7 +144,11 @@ MISTAKES = [
     ("variants.gan.network.dropout", 1.0, "variants.gan.network.dropout: found 1.0; input should be less than 1"),
     ("variants.gan.architecture", "transformer", "variants.gan.architecture: found 'transformer'; expected one of"),
     ("variants.gan.architecture", "trained", "variants.gan.architecture: found 'trained'; expected one of"),
-    ("variants.gan.system", "diffusion", "variants.gan.system: found 'diffusion'; expected one of classifier, gan"),
+    (
+        "variants.gan.system",
+        "diffusion",
+        "variants.gan.system: found 'diffusion'; expected one of autoencoder, classifier, gan, vae",
+    ),
     ("variants.gan.objective.loss", "hinges", "variants.gan.objective.loss: found 'hinges'; expected one of"),
     (
         "variants.gan.objective.loss",
@@ -148,12 +156,111 @@ MISTAKES = [
         "variants.gan.objective.loss: found 'cross_entropy'; expected one",
     ),
     ("variants.gan.extractor", "dcgan", "variants.gan.extractor is 'dcgan'; expected a classifier: "),
-    ("variants.gan.data", "faces", "variants.gan.data: found 'faces'; input should be 'digits'"),
+    ("variants.gan.data", "faces", "variants.gan.data: found 'faces'; input should be 'digits', 'stacked' or 'ring'"),
     ("variants.gan.training", None, "variants.gan.training: missing; add it"),
     ("variants.gan.objective.loss", None, "variants.gan.objective.loss: missing; add it"),
     ("digits.source", "minst", "digits: source is 'minst'; expected one of embedded, mnist"),
     ("digits.sets.mnist.files.test_labels.sha256", "abc", "digits.sets.mnist.files.test_labels.sha256: found 'abc'"),
     ("digits.sets.mnist.files.train_images.name", "../x", "digits.sets.mnist.files.train_images.name: found '../x'"),
+    ("variants.gan.view.size", 0, "variants.gan.view.size: found 0; input should be greater than or equal to 1"),
+    ("variants.gan.view.size", 64.0, "variants.gan.view.size: found 64.0; input should be a valid integer"),
+    ("variants.gan.view.size", None, "variants.gan.view.size: missing; add it"),
+    ("variants.gan.view.classes", [], "variants.gan.view.classes: found []; tuple should have at least 1 item"),
+    ("variants.gan.view.classes", [7], "variants.gan.view.classes.0: found 7; input should be a valid string"),
+    ("variants.gan.view.per_class", 0, "variants.gan.view.per_class: found 0; input should be greater than or equal"),
+    ("variants.gan.view.sise", 64, "variants.gan.view.sise: unknown key; expected one of size, classes, per_class"),
+    ("stacked.seed", -1, "stacked.seed: found -1; input should be greater than or equal to 0"),
+    ("stacked.train", 0, "stacked.train: found 0; input should be greater than or equal to 1"),
+    ("stacked.test", 0, "stacked.test: found 0; input should be greater than or equal to 1"),
+    ("stacked.channels", 3, "stacked.channels: unknown key; expected one of seed, train, test"),
+    ("ring.seed", -1, "ring.seed: found -1; input should be greater than or equal to 0"),
+    ("ring.modes", 1, "ring.modes: found 1; input should be greater than or equal to 2"),
+    ("ring.std", 0.0, "ring.std: found 0.0; input should be greater than 0"),
+    ("ring.train", 0, "ring.train: found 0; input should be greater than or equal to 1"),
+    ("ring.test", 0, "ring.test: found 0; input should be greater than or equal to 1"),
+    ("ring.radius", 2.0, "ring.radius: unknown key; expected one of seed, modes, std, train, test"),
+    ("stacked", None, "stacked: missing; add it"),
+    ("ring", None, "ring: missing; add it"),
+    (
+        "variants.ring_gan.extractor",
+        "ring_r3gan",
+        "variants.ring_gan.extractor is 'ring_r3gan'; expected 'ring_gan', i",
+    ),
+    (
+        "variants.ring_gan.extractor",
+        "digit_features",
+        "variants.ring_gan.extractor is 'digit_features'; expected 'ring",
+    ),
+    (
+        "variants.cnn_classifier.extractor",
+        "digit_features",
+        "variants.cnn_classifier.extractor is 'digit_features'; expected 'cnn_classifier', itself",
+    ),
+    (
+        "variants.gan.extractor",
+        "ring_gan",
+        "variants.gan.extractor is 'ring_gan'; expected a classifier: cnn_classifier, digit_features",
+    ),
+    ("variants.vae.extractor", "nobody", "variants.vae.extractor is 'nobody'; expected a classifier: cnn_classifier, "),
+    (
+        "variants.stacked_dcgan.extractor",
+        "stacked_dcgan",
+        "variants.stacked_dcgan.extractor is 'stacked_dcgan'; expect",
+    ),
+    (
+        "variants.gan.extractor",
+        "cnn_classifier",
+        "variants.gan.extractor_architecture is 'digit_features'; expected 'cnn_classifier', the architecture of cnn_c",
+    ),
+    (
+        "variants.ring_gan.extractor_architecture",
+        "digit_features",
+        "variants.ring_gan.extractor_architecture is 'digit_features'; expected 'multilayer', the architecture of ring",
+    ),
+    ("variants.gan.extractor_architecture", None, "variants.gan.extractor_architecture: missing; add it"),
+    ("variants.gan.objective.n_critic", 0, "variants.gan.objective.n_critic: found 0; input should be greater than or"),
+    ("variants.gan.objective.clip", 0.0, "variants.gan.objective.clip: found 0.0; input should be greater than 0"),
+    ("variants.gan.objective.clip", -0.01, "variants.gan.objective.clip: found -0.01; input should be greater than 0"),
+    ("variants.wgan_gp.objective.penalty", -1.0, "variants.wgan_gp.objective.penalty: found -1.0; input should be"),
+    (
+        "variants.dcgan_conditional.objective.penalty",
+        1.0,
+        "variants.dcgan_conditional.objective.penalty is 1.0; hinge has no penalty on gradients; expected 0",
+    ),
+    (
+        "variants.r3gan.objective.penalty",
+        0.0,
+        "variants.r3gan.objective.burn_in is there and penalty is 0.0; expected",
+    ),
+    ("variants.r3gan.objective.burn_in.share", 0.0, "variants.r3gan.objective.burn_in.share: found 0.0; input should"),
+    ("variants.r3gan.objective.burn_in.share", 1.1, "variants.r3gan.objective.burn_in.share: found 1.1; input should"),
+    ("variants.r3gan.objective.burn_in.penalty", -1.0, "variants.r3gan.objective.burn_in.penalty: found -1.0; input"),
+    (
+        "variants.r3gan.objective.burn_in.beta_2",
+        1.0,
+        "variants.r3gan.objective.burn_in.beta_2: found 1.0; input should",
+    ),
+    ("variants.vae.objective.kl_weight", -1.0, "variants.vae.objective.kl_weight: found -1.0; input should be greater"),
+    (
+        "variants.gan.objective.loss",
+        "bernoulli",
+        "variants.gan.objective.loss: found 'bernoulli'; expected one of hinge",
+    ),
+    (
+        "variants.vae.objective.loss",
+        "hinge",
+        "variants.vae.objective.loss: found 'hinge'; expected one of bernoulli, squared_error",
+    ),
+    (
+        "variants.autoencoder.objective.loss",
+        "cross_entropy",
+        "variants.autoencoder.objective.loss: found 'cross_entropy'; expected one of bernoulli, squared_error",
+    ),
+    (
+        "variants.digit_features.objective.loss",
+        "squared_error",
+        "variants.digit_features.objective.loss: found 'squared_error'; expected one of cross_entropy",
+    ),
     ("evaluation.count", 10, "evaluation.count: found 10; input should be greater than or equal to 100"),
 ]
 
@@ -166,7 +273,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(mistake,
 def test_more_mistakes_are_counted(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("profile: 1\ncompute: 2\n")
-    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 4 more\)$"):
+    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 6 more\)$"):
         load(file)
 
 

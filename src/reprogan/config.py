@@ -82,6 +82,24 @@ class Digits(Strict):
         return self
 
 
+class Stacked(Strict):
+    """What `prepare_stacked` makes of the digits: three of them in the colour channels of one image."""
+
+    seed: int = Field(ge=0)
+    train: int = Field(ge=1, description="training images")
+    test: int = Field(ge=1, description="held-out images, of held-out digits")
+
+
+class Ring(Strict):
+    """What `prepare_ring` draws: points round the centres of Gaussians that lie on a circle of radius 1."""
+
+    seed: int = Field(ge=0)
+    modes: int = Field(ge=2, description="Gaussians on the circle")
+    std: float = Field(gt=0, allow_inf_nan=False, description="standard deviation of each")
+    train: int = Field(ge=1, description="training points")
+    test: int = Field(ge=1, description="held-out points")
+
+
 class Schedule(Strict):
     """Learning rate over the budget: a linear warm-up, then constant, or a cosine down to zero from `start` on."""
 
@@ -125,13 +143,23 @@ class Sampling(Strict):
     count: int = Field(ge=100, description="images drawn for scoring")
 
 
+class View(Strict):
+    """What a variant sees of its data: all of it as it is, some of its classes, or every image enlarged."""
+
+    size: int | None = Field(ge=1, description="height and width that images are enlarged to; null: as prepared")
+    classes: tuple[str, ...] | None = Field(strict=False, min_length=1, description="names; null: all")
+    per_class: int | None = Field(ge=1, description="training images of each class; null: all")
+
+
 class Variant(Strict):
     """One model: which system trains which architecture on which data, and with which settings."""
 
     system: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     architecture: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    data: Literal["digits"]
+    data: Literal["digits", "stacked", "ring"]
+    view: View
     extractor: str
+    extractor_architecture: str
     network: dict[str, Any]
     objective: dict[str, Any]
     training: Training
@@ -151,6 +179,8 @@ class Parameters(Strict):
     profile: str
     compute: Compute
     digits: Digits
+    stacked: Stacked
+    ring: Ring
     evaluation: Evaluation
     variants: dict[str, Variant]
 
@@ -161,22 +191,31 @@ class Parameters(Strict):
         return variants
 
     @model_validator(mode="after")
+    def _views_fit(self) -> "Parameters":
+        for name, variant in self.variants.items():
+            whole = (variant.view.size, variant.view.classes, variant.view.per_class) == (None, None, None)
+            if not whole and (variant.data != "digits" or variant.system == "classifier"):
+                raise ValueError(
+                    f"variants.{name}.view is for generators of digits; expected size, classes and per_class null"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _extractors_fit(self) -> "Parameters":
         for name, variant in self.variants.items():
+            where = f"variants.{name}.extractor"
+            needs_none = variant.system == "classifier" or variant.data == "ring"
+            if needs_none and variant.extractor != name:
+                raise ValueError(f"{where} is {variant.extractor!r}; expected {name!r}, itself")
             extractor = self.variants.get(variant.extractor)
-            if extractor is None or extractor.system != "classifier":
+            if extractor is None or not (needs_none or extractor.system == "classifier"):
                 classifiers = sorted(v for v, block in self.variants.items() if block.system == "classifier")
+                raise ValueError(f"{where} is {variant.extractor!r}; expected a classifier: {', '.join(classifiers)}")
+            if extractor.architecture != variant.extractor_architecture:  # dvc.yaml cannot look into another block
                 raise ValueError(
-                    f"variants.{name}.extractor is {variant.extractor!r}; expected a classifier: "
-                    f"{', '.join(classifiers)}"
+                    f"{where}_architecture is {variant.extractor_architecture!r}; expected "
+                    f"{extractor.architecture!r}, the architecture of {variant.extractor}"
                 )
-            if extractor.architecture != variant.extractor:  # dvc.yaml names the extractor's file by its variant
-                raise ValueError(
-                    f"variants.{variant.extractor}.architecture is {extractor.architecture!r}; expected "
-                    f"{variant.extractor!r}: a variant that others are scored with has its architecture's name"
-                )
-            if variant.system == "classifier" and variant.extractor != name:
-                raise ValueError(f"variants.{name}.extractor is {variant.extractor!r}; expected {name!r}, itself")
         return self
 
     def variant(self, name: str) -> Variant:

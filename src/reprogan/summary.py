@@ -41,19 +41,28 @@ def _row(name: str, root: Path) -> Row:
 def _scores(metrics: dict[str, Any]) -> str:
     if "accuracy" in metrics:
         return f"accuracy {100 * metrics['accuracy']:.2f} %"
+    parts = []
+    if "modes_covered" in metrics:
+        parts.append(f"{metrics['modes_covered']} of {metrics['modes']} modes, reverse KL {metrics['reverse_kl']:.2g}")
     if "frechet_distance" in metrics:
-        return (
-            f"Fréchet {metrics['frechet_distance']:.3g} (floor {metrics['frechet_floor']:.2g}), "
-            f"inception {metrics['inception_score']:.2f} (real {metrics['inception_score_real']:.2f}), "
-            f"class entropy {metrics['class_entropy']:.2f} of {metrics['class_entropy_max']:.2f}"
-        )
-    return "not evaluated"
+        parts.append(f"Fréchet {metrics['frechet_distance']:.3g} (floor {metrics['frechet_floor']:.2g})")
+    if "inception_score" in metrics:
+        parts.append(f"inception {metrics['inception_score']:.2f} (real {metrics['inception_score_real']:.2f})")
+        parts.append(f"class entropy {metrics['class_entropy']:.2f} of {metrics['class_entropy_max']:.2f}")
+    if "conditional_accuracy" in metrics:
+        parts.append(f"{100 * metrics['conditional_accuracy']:.1f} % of the class asked for")
+    if "high_quality_share" in metrics:
+        parts.append(f"{100 * metrics['high_quality_share']:.1f} % near a centre")
+    if "negative_elbo" in metrics:
+        parts.append(f"negative ELBO {metrics['negative_elbo']:.1f}")
+    elif "reconstruction_error" in metrics:
+        parts.append(f"reconstruction error {metrics['reconstruction_error']:.2g}")
+    return ", ".join(parts) or "not evaluated"
 
 
 def _made_here(model: Path, done: dict[str, Any]) -> bool:
     """Whether the model that is here is the one whose training took the time noted."""
-    files = [model / "generator.safetensors", model / "classifier.safetensors"]
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in model.glob("*.safetensors")]
     return done["model_sha256"] in digests
 
 

@@ -37,7 +37,7 @@ def refusal(path: Path) -> str:
             reader(path)
         messages.add(str(refused.value))
     (message,) = messages
-    assert "\n" not in message and message.startswith(f"{path}: ") and "run `dvc repro prepare_digits`" in message
+    assert "\n" not in message and message.startswith(f"{path}: ") and f"run `dvc repro prepare_{path.stem}`" in message
     return message
 
 
@@ -51,6 +51,44 @@ def test_gives_back_what_was_written(tmp_path, shape):
         assert (found.images.dtype, found.labels.dtype) == (np.uint8, np.int64)
         np.testing.assert_array_equal(found.images, written.images)
         np.testing.assert_array_equal(found.labels, written.labels)
+
+
+def points(count: int, shape: tuple[int, int, int] = hdf5.POINT, dtype: type = np.float32) -> hdf5.Arrays:
+    drawn = np.random.default_rng(count).normal(size=(count, *shape)).astype(dtype)
+    return hdf5.Arrays(drawn, np.arange(count, dtype=np.int64) % len(CLASSES))
+
+
+def test_gives_points_back_with_every_bit(tmp_path):
+    train, test = points(12), points(6)
+    path = write(tmp_path / "set.h5", train=train, test=test)
+    found = hdf5.describe(path)
+    assert found == hdf5.Description("a set", CLASSES, SOURCES, (2, 1, 1), {"train": 12, "test": 6}, points=True)
+    assert str(found) == "a set, 12 train and 6 test points, 3 classes"
+    assert hdf5.read(path, "train").images.dtype == np.float32
+    np.testing.assert_array_equal(hdf5.read(path, "train").images, train.images)
+    np.testing.assert_array_equal(hdf5.read(path, "test").images, test.images)
+
+
+def test_images_describe_themselves(tmp_path):
+    found = hdf5.describe(write(tmp_path / "set.h5", train=arrays(12, (3, 32, 40)), test=arrays(6, (3, 32, 40))))
+    assert not found.points and str(found) == "a set, 12 train and 6 test images of 32×40, 3 classes"
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((2, 2, 1), np.float32), ((3, 1, 1), np.float32), ((1, 28, 28), np.float32), ((2, 1, 1), np.float64)],
+)
+def test_floats_that_are_no_points_are_refused(tmp_path, shape, dtype):
+    found = points(12, shape, dtype).images
+    said = f"images are {found.dtype} {found.shape}; expected uint8 (N, C, H, W)"
+    with pytest.raises(ValueError) as refused:
+        write(tmp_path / "set.h5", train=points(12, shape, dtype), test=points(6, shape, dtype))
+    assert str(refused.value) == f"train: {said}"
+    path = write(tmp_path / "set.h5")
+    with h5py.File(path, "r+") as file:
+        del file["train/images"]
+        file["train/images"] = found
+    assert f"train: {said}" in refusal(path)
 
 
 def test_equal_input_gives_equal_bytes_in_every_process(tmp_path):

@@ -28,7 +28,7 @@ def test_prepares(stage, make_set, tmp_path):
     stage.choose("small", small=small.block([str(small.write(tmp_path / "mirror"))]))
     status, stdout, _ = stage.run()
     assert status == 0
-    assert stdout == "data/processed/digits.h5: small, 12 train and 6 test images of 1×28×28, 3 classes\n"
+    assert stdout == "data/processed/digits.h5: small, 12 train and 6 test images of 28×28, 3 classes\n"
     first = stage.out.read_bytes()
     assert stage.run()[0] == 0 and stage.out.read_bytes() == first
 

@@ -16,14 +16,16 @@ import pytest
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.nn import functional
 
 from reprogan import config
-from reprogan.config import Evaluation
+from reprogan.config import Evaluation, View
 from reprogan.data import hdf5
 from reprogan.data.batches import to_float
 from reprogan.errors import UserError
+from reprogan.evaluation import score as scores
 from reprogan.evaluation.extractors import load_extractor
-from reprogan.evaluation.score import score_classifier, score_generator, write_metrics
+from reprogan.evaluation.score import score_classifier, score_generator, score_variant, write_metrics
 
 ROOT = Path(__file__).parents[2]
 
@@ -228,11 +230,125 @@ def test_an_extractor_that_tells_nothing_apart(workplace: SimpleNamespace) -> No
         score(workplace)
 
 
+def score_as(workplace: SimpleNamespace, **view: object) -> dict:
+    chosen = View.model_validate({"size": None, "classes": None, "per_class": None} | view)
+    return score_generator(workplace.samples, workplace.data, workplace.extractor, workplace.evaluation, chosen)
+
+
+def replace_samples(workplace: SimpleNamespace, **datasets: np.ndarray) -> None:
+    with h5py.File(workplace.samples, "w") as file:
+        for name, values in datasets.items():
+            file[name] = values
+
+
+@pytest.mark.parametrize("count", [400, 100])
+def test_conditional_accuracy_is_the_share_answered_with_the_class_asked_for(
+    workplace: SimpleNamespace, count: int
+) -> None:
+    images = np.random.default_rng(1).permutation(hdf5.read(workplace.data, "test").images)
+    network = load_extractor(workplace.extractor).network
+    answers = network(to_float(torch.from_numpy(images))).argmax(1).numpy()
+    wrong = np.arange(400) % 10 < 3
+    replace_samples(workplace, images=images, asked_for=(answers + wrong) % 3)
+    assert score(workplace, Evaluation(seed=1, count=count))["conditional_accuracy"] == 0.7
+    replace_samples(workplace, images=images, asked_for=answers)
+    assert score(workplace)["conditional_accuracy"] == 1
+
+
+def test_samples_for_which_no_class_was_asked_have_no_conditional_accuracy(workplace: SimpleNamespace) -> None:
+    assert "conditional_accuracy" not in score(workplace)
+
+
+def test_the_view_limits_the_real_images_to_its_classes(workplace: SimpleNamespace) -> None:
+    test = hdf5.read(workplace.data, "test")
+    seen = test.images[np.isin(test.labels, (0, 2))]
+    replace_samples(workplace, images=np.concatenate([seen, seen]))
+    found = score_as(workplace, classes=("2", "0"))
+    train_labels = hdf5.read(workplace.data, "train").labels
+    assert found["n_real"] == len(seen) < 400
+    assert found["n_fake"] == min(np.isin(train_labels, (0, 2)).sum(), 2 * len(seen))
+    replace_samples(workplace, images=seen[: found["n_fake"]])
+    same = score_as(workplace, classes=("2", "0"), per_class=3)
+    assert same["frechet_distance"] < 1e-2 * score_as(workplace)["frechet_distance"]
+
+
+def test_enlarged_samples_are_reduced(workplace: SimpleNamespace) -> None:
+    with h5py.File(workplace.samples) as file:
+        images = file["images"][()]
+    expected = score(workplace)
+    replace_samples(workplace, images=np.pad(images.repeat(3, 2).repeat(3, 3), ((0, 0), (0, 0), (3, 3), (3, 3))))
+    found = score_as(workplace, size=66)
+    for key in ("inception_score", "class_shares", "class_entropy", "n_fake"):
+        assert found[key] == expected[key]
+
+
+def enlarged_to_60(images: np.ndarray) -> np.ndarray:
+    """20×20 => 60×60 by torch in float64, rounded."""
+    large = functional.interpolate(torch.from_numpy(images).double(), (60, 60), mode="bilinear", align_corners=False)
+    return large.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def test_real_images_go_the_way_of_enlarged_samples_so_that_the_floor_can_be_reached(
+    workplace: SimpleNamespace,
+) -> None:
+    train, test = (hdf5.read(workplace.data, split).images for split in ("train", "test"))
+    replace_samples(workplace, images=enlarged_to_60(train))
+    found = score_as(workplace, size=60)
+    assert found["frechet_distance"] == pytest.approx(found["frechet_floor"], rel=1e-2)
+    replace_samples(workplace, images=enlarged_to_60(test))
+    again = score_as(workplace, size=60)
+    assert again["frechet_distance"] < 1e-2 * found["frechet_floor"]
+    assert again["inception_score_real"] == pytest.approx(again["inception_score"], rel=1e-3)
+    replace_samples(workplace, images=test.repeat(3, 2).repeat(3, 3))  # not blurred
+    assert score_as(workplace, size=60)["frechet_distance"] > found["frechet_floor"]
+
+
+def test_samples_of_another_size_than_the_view(workplace: SimpleNamespace) -> None:
+    with pytest.raises(UserError, match=r"\(400, 1, 20, 20\); expected uint8 \(N, 1, 60, 60\)"):
+        score_as(workplace, size=60)
+
+
+def test_an_autoencoders_samples_add_what_it_gives_back(workplace: SimpleNamespace) -> None:
+    test = hdf5.read(workplace.data, "test").images
+    replace_samples(workplace, **{"images": test, "held_out/reconstructions": test // 2})
+    found = score(workplace)["reconstruction_error"]
+    assert found == pytest.approx(((test // 2 / 255 - test / 255) ** 2).mean(), rel=1e-9)
+
+
+OTHERS = {
+    "digit_features": "score_classifier",
+    "cnn_classifier": "score_classifier",
+    "ring_gan": "score_points",
+    "ring_r3gan": "score_points",
+    "stacked_dcgan": "score_stacked",
+    "stacked_r3gan": "score_stacked",
+}
+
+
+def test_each_variant_is_scored_as_its_data_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for scorer in ("score_classifier", "score_points", "score_stacked", "score_generator"):
+        monkeypatch.setattr(scores, scorer, lambda *given, scorer=scorer: (scorer, *given))
+    params = config.load(ROOT / "params.yaml")
+    assert OTHERS.keys() < params.variants.keys()
+    evaluation = params.evaluation
+    digits, judge = tmp_path / "data/processed/digits.h5", tmp_path / "models/digit_features"
+    for name, variant in params.variants.items():
+        samples = tmp_path / "samples" / name / "samples.h5"
+        expected = {
+            "score_classifier": (tmp_path / "models" / name, digits, evaluation),
+            "score_points": (samples, tmp_path / "data/processed/ring.h5", evaluation),
+            "score_stacked": (samples, tmp_path / "data/processed/stacked.h5", judge, evaluation),
+            "score_generator": (samples, digits, judge, evaluation, variant.view),
+        }
+        scorer = OTHERS.get(name, "score_generator")
+        assert score_variant(name, variant, evaluation, tmp_path) == (scorer, *expected[scorer])
+
+
 @pytest.fixture
 def repository(workplace: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two variants, `dcgan` (samples) and `judge` (a classifier), as the current folder."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    judge = params["variants"].pop("digit_features") | {"extractor": "judge", "architecture": "judge"}
+    judge = params["variants"].pop("digit_features") | {"extractor": "judge"}
     params["variants"] = {"judge": judge, "dcgan": params["variants"]["dcgan"] | {"extractor": "judge"}}
     (tmp_path / "params.yaml").write_text(json.dumps(params))
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")

@@ -1,4 +1,6 @@
-"""Objectives against torch's own on probabilities' logits."""
+"""Objectives on logits, each against its formula written out by hand, image by image."""
+
+import math
 
 import pytest
 import torch
@@ -6,7 +8,59 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from reprogan import losses
 from reprogan.errors import UserError
-from reprogan.losses import cross_entropy, non_saturating
+from reprogan.losses import cross_entropy, hinge, non_saturating, relativistic, wasserstein
+
+REAL = [2.5, 0.25, -1.5, 1.0, 0.0]
+FAKE = [-3.0, -0.5, 0.75, -1.0, 2.0]
+ADVERSARIAL = ("hinge", "non_saturating", "relativistic", "wasserstein")
+
+
+def sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+BY_HAND = {
+    non_saturating: (
+        mean([-math.log(sigmoid(r)) for r in REAL]) + mean([-math.log(1 - sigmoid(f)) for f in FAKE]),
+        mean([-math.log(sigmoid(f)) for f in FAKE]),
+        (mean([sigmoid(r) for r in REAL]), mean([sigmoid(f) for f in FAKE])),
+    ),
+    hinge: (
+        mean([1 - r if r < 1 else 0.0 for r in REAL]) + mean([1 + f if f > -1 else 0.0 for f in FAKE]),
+        -mean(FAKE),
+        (mean(REAL), mean(FAKE)),
+    ),
+    wasserstein: (mean(FAKE) - mean(REAL), -mean(FAKE), (mean(REAL) - mean(FAKE),)),
+    relativistic: (
+        mean([-math.log(sigmoid(r - f)) for r, f in zip(REAL, FAKE, strict=True)]),
+        mean([-math.log(sigmoid(f - r)) for r, f in zip(REAL, FAKE, strict=True)]),
+        (mean([sigmoid(r - f) for r, f in zip(REAL, FAKE, strict=True)]),),
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", BY_HAND, ids=lambda loss: loss.__name__.split(".")[-1])
+def test_both_players_and_the_records_by_hand(loss):
+    of_discriminator, of_generator, recorded = BY_HAND[loss]
+    real, fake = torch.tensor(REAL), torch.tensor(FAKE)
+    assert loss.discriminator_loss(real, fake).item() == pytest.approx(of_discriminator, rel=1e-6)
+    found = loss.relativistic_generator_loss(real, fake) if loss is relativistic else loss.generator_loss(fake)
+    assert found.item() == pytest.approx(of_generator, rel=1e-6)
+    assert [value.item() for value in loss.records(real, fake)] == pytest.approx(list(recorded), rel=1e-6)
+    assert len(loss.RECORDS) == len(recorded) == len(set(loss.RECORDS))
+
+
+def test_what_is_right_by_a_margin_teaches_a_hinged_discriminator_nothing():
+    real, fake = torch.tensor(REAL, requires_grad=True), torch.tensor(FAKE, requires_grad=True)
+    of_real, of_fake = torch.autograd.grad(hinge.discriminator_loss(real, fake), (real, fake))
+    for value, slope in zip(REAL, of_real.tolist(), strict=True):
+        assert value == 1 or slope == pytest.approx(-0.2 if value < 1 else 0.0)
+    for value, slope in zip(FAKE, of_fake.tolist(), strict=True):
+        assert value == -1 or slope == pytest.approx(0.2 if value > -1 else 0.0)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
@@ -31,6 +85,8 @@ def test_extreme_logits_stay_finite():
     certain = torch.tensor([1e4, -1e4])
     assert torch.isfinite(non_saturating.discriminator_loss(certain, certain))
     assert torch.isfinite(non_saturating.generator_loss(certain))
+    assert torch.isfinite(relativistic.discriminator_loss(certain, -certain))
+    assert torch.isfinite(relativistic.relativistic_generator_loss(certain, -certain))
 
 
 def test_cross_entropy():
@@ -45,3 +101,10 @@ def test_a_loss_is_found_by_its_name_and_what_it_offers():
     for name, function in (("cross_entropy", "discriminator_loss"), ("hinges", "generator_loss"), ("__init__", "load")):
         with pytest.raises(UserError, match="expected one of"):
             losses.load(name, function)
+    with pytest.raises(UserError, match=rf"loss: found 'hinges'; expected one of {', '.join(ADVERSARIAL)}$"):
+        losses.load("hinges", "discriminator_loss")
+
+
+def test_which_objectives_have_a_penalty():
+    assert [name for name in ADVERSARIAL if losses.offers(name, "penalty")] == ["relativistic", "wasserstein"]
+    assert not losses.offers("hinges", "penalty")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from reprogan.errors import UserError
 from reprogan.models import architecture
@@ -14,8 +15,27 @@ FULLY_CONNECTED = {
     "dropout": 0.5,
     "init_std": None,
 }
-DCGAN = {"latent_size": 100, "latent_distribution": "normal", "filters": 32, "init_std": 0.02}
+DCGAN = {
+    "latent_size": 100,
+    "latent_distribution": "normal",
+    "filters": 32,
+    "discriminator_norm": "batch",
+    "condition": "none",
+    "init_std": 0.02,
+}
+DCGAN64 = {
+    "latent_size": 20,
+    "latent_distribution": "normal",
+    "filters": 4,
+    "discriminator_norm": "batch",
+    "generator_spectral": False,
+    "generator_attention": [],
+    "discriminator_attention": [],
+    "init_std": 0.02,
+}
+MULTILAYER = {"latent_size": 2, "latent_distribution": "normal", "hidden": 16, "layers": 2}
 GRAY = (1, 28, 28)
+NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "layer": nn.GroupNorm}
 
 
 def described(network: nn.Module) -> list[str]:
@@ -57,6 +77,64 @@ def test_dcgan_layers():
     assert norms == {"generator": 3, "discriminator": 2}
 
 
+def test_dcgan64_layers():
+    """Radford et al. 2016, Figure 1: 4×4 kernels that double the side, half the channels at each."""
+    networks = architecture.build("dcgan64", DCGAN64 | {"filters": 64}, (1, 64, 64), 10)
+    up = [layer for layer in networks["generator"].modules() if isinstance(layer, nn.ConvTranspose2d)]
+    assert [c.in_channels for c in up] == [20, 512, 256, 128, 64]
+    assert [c.out_channels for c in up] == [512, 256, 128, 64, 1]
+    assert [(c.kernel_size[0], c.stride[0], c.padding[0]) for c in up] == [(4, 1, 0)] + [(4, 2, 1)] * 4
+    down = [layer for layer in networks["discriminator"].modules() if isinstance(layer, nn.Conv2d)]
+    assert [c.in_channels for c in down] == [1, 64, 128, 256, 512]
+    assert [c.out_channels for c in down] == [64, 128, 256, 512, 1]
+    assert [(c.kernel_size[0], c.stride[0], c.padding[0]) for c in down] == [(4, 2, 1)] * 4 + [(4, 1, 0)]
+    kinds = {name: [type(m).__name__ for m in network.layers] for name, network in networks.items()}
+    assert kinds["generator"] == [
+        "Unflatten",
+        *("ConvTranspose2d", "BatchNorm2d", "ReLU") * 4,
+        *("ConvTranspose2d", "Tanh"),
+    ]
+    assert kinds["discriminator"] == [
+        *("Conv2d", "LeakyReLU"),
+        *("Conv2d", "BatchNorm2d", "LeakyReLU") * 3,
+        *("Conv2d", "Flatten"),
+    ]
+    slopes = [m.negative_slope for m in networks["discriminator"].modules() if isinstance(m, nn.LeakyReLU)]
+    assert slopes == [0.2] * 4
+
+
+@pytest.mark.parametrize("name, block, side, count", [("dcgan", DCGAN, 28, 2), ("dcgan64", DCGAN64, 64, 3)])
+@pytest.mark.parametrize("norm", [*NORMS, "spectral", "none"])
+def test_the_norm_of_a_discriminator(name, block, side, count, norm):
+    """After all convolutions but the first and last; those before a norm have no bias, which it would take away."""
+    settings = block | {"discriminator_norm": norm, "filters": 4}
+    discriminator = architecture.build(name, settings, (1, side, side), 10)["discriminator"]
+    found = [type(m) for m in discriminator.modules() if isinstance(m, tuple(NORMS.values()))]
+    assert found == ([NORMS[norm]] * count if norm in NORMS else [])
+    strided = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+    assert len(strided) == count + 1
+    assert [is_parametrized(m, "weight") for m in strided] == [norm == "spectral"] * (count + 1)
+    assert [m.bias is not None for m in strided] == [True] + [norm not in NORMS] * count
+    assert discriminator(torch.rand(3, 1, side, side) * 2 - 1).shape == (3,)
+
+
+def test_multilayer_layers():
+    networks = architecture.build("multilayer", MULTILAYER, (2, 1, 1), 8)
+    assert described(networks["generator"]) == [
+        "Linear(in_features=2, out_features=16, bias=True)",
+        "ReLU()",
+        "Linear(in_features=16, out_features=16, bias=True)",
+        "ReLU()",
+        "Linear(in_features=16, out_features=2, bias=True)",
+        "Unflatten(dim=1, unflattened_size=(2, 1, 1))",
+    ]
+    points = networks["generator"](100 * torch.randn(50, 2))
+    assert points.shape == (50, 2, 1, 1) and points.abs().max() > 1
+    linear = [m for m in networks["discriminator"].modules() if isinstance(m, nn.Linear)]
+    assert [(m.in_features, m.out_features) for m in linear] == [(2, 16), (16, 16), (16, 1)]
+    assert networks["discriminator"](points).shape == (50,)
+
+
 def test_cnn_classifier_layers():
     """Conv 5×5/2 of 10, conv 3×3/2 of 10, LeakyReLU(0.02) and BatchNorm after each, 250 features."""
     classifier = architecture.build("cnn_classifier", {}, GRAY, 10)["classifier"]
@@ -82,9 +160,12 @@ def test_a_classifier_is_its_features_and_a_head(name, features):
         assert (classifier.features(images) >= 0).all()
 
 
-@pytest.mark.parametrize("name, network", [("fully_connected", FULLY_CONNECTED), ("dcgan", DCGAN)])
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 28, 28)])
-def test_a_gan_makes_and_judges_images(name, network, shape):
+@pytest.mark.parametrize(
+    "name, network, side", [("fully_connected", FULLY_CONNECTED, 28), ("dcgan", DCGAN, 28), ("dcgan64", DCGAN64, 64)]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_gan_makes_and_judges_images(name, network, side, channels):
+    shape = (channels, side, side)
     networks = architecture.build(name, network, shape, 10)
     images = networks["generator"](torch.randn(6, network["latent_size"]))
     assert images.shape == (6, *shape) and images.abs().max() <= 1
@@ -104,7 +185,34 @@ def test_initial_weights_with_a_standard_deviation():
                 assert layer.weight.mean().item() == pytest.approx(1, abs=0.02) and not layer.bias.any()
 
 
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_spectral_layers_begin_with_the_same_standard_deviation(norm):
+    """The weight that is trained; what is divided by its singular value is another."""
+    torch.manual_seed(1)
+    discriminator = architecture.build("dcgan", DCGAN | {"discriminator_norm": norm}, GRAY, 10)["discriminator"]
+    for layer in discriminator.modules():
+        if isinstance(layer, nn.Conv2d):
+            weight = layer.parametrizations.weight.original if norm == "spectral" else layer.weight
+            assert weight.std().item() == pytest.approx(0.02, rel=0.15)
+
+
+MISFITS = [
+    ("dcgan", DCGAN, (1, 32, 32), "the images are 32×32; expected 28×28"),
+    ("dcgan", DCGAN, (1, 28, 30), "the images are 28×30; expected 28×28"),
+    ("dcgan64", DCGAN64, (1, 28, 28), "the images are 28×28; expected 64×64; set view.size to 64"),
+    ("multilayer", MULTILAYER, GRAY, r"of shape (1, 28, 28); expected points, (2, 1, 1)"),
+]
+
+
+@pytest.mark.parametrize("name, network, shape, says", MISFITS)
+def test_images_of_another_size_are_one_line(name, network, shape, says):
+    with pytest.raises(UserError) as error:
+        architecture.build(name, network, shape, 10)
+    assert f"architecture {name}: " in str(error.value) and says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["transformer", "trained", "__init__", "../config"])
 def test_an_unknown_architecture(name):
-    with pytest.raises(UserError, match=r"params.yaml: architecture: found .*; expected one of cnn_classifier, dcgan"):
+    with pytest.raises(UserError, match=r"params.yaml: architecture: found .*; expected one of .*\bdcgan, dcgan64\b"):
         architecture.build(name, {}, GRAY, 10)

@@ -1,9 +1,9 @@
-"""Where latents come from."""
+"""Where latents and labels come from."""
 
 import torch
 from torch import nn
 
-from reprogan.models.latents import draw_latents
+from reprogan.models.latents import classes_of, draw_labels, draw_latents, labels_in_turn, told
 
 
 def latents(distribution: str, seed: int = 1) -> torch.Tensor:
@@ -27,3 +27,32 @@ def test_normal_has_mean_0_and_deviation_1():
 def test_the_source_alone_decides():
     assert torch.equal(latents("normal"), latents("normal"))
     assert not torch.equal(latents("normal"), latents("normal", 2))
+
+
+def conditional(classes: int) -> nn.Module:
+    network = nn.Identity()
+    network.classes = classes
+    return network
+
+
+def test_labels_are_of_every_class_as_often():
+    labels = draw_labels(conditional(7), 7000, torch.Generator().manual_seed(1))
+    assert labels.dtype == torch.int64 and labels.shape == (7000,)
+    counts = labels.bincount()
+    assert len(counts) == 7 and counts.min() > 880 and counts.max() < 1120
+    assert torch.equal(labels, draw_labels(conditional(7), 7000, torch.Generator().manual_seed(1)))
+
+
+def test_labels_in_turn_go_on_where_they_stopped():
+    cpu = torch.device("cpu")
+    assert labels_in_turn(conditional(3), 0, 4, cpu).tolist() == [0, 1, 2, 0]
+    assert labels_in_turn(conditional(3), 4, 4, cpu).tolist() == [1, 2, 0, 1]
+
+
+def test_a_network_without_classes_is_told_nothing():
+    for network in (nn.Identity(), conditional(0)):
+        assert classes_of(network) == 0
+        assert draw_labels(network, 5, torch.Generator()) is None
+        assert labels_in_turn(network, 0, 5, torch.device("cpu")) is None
+    assert told(nn.Identity(), torch.ones(2), None).tolist() == [1, 1]
+    assert told(nn.Bilinear(1, 1, 1), torch.ones(2, 1), torch.ones(2, 1)).shape == (2, 1)

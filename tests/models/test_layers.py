@@ -1,4 +1,4 @@
-"""Our linear and dropout layers against torch's."""
+"""Our linear and dropout layers against torch's; norms against what they promise."""
 
 import copy
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reprogan.models.layers import Dropout, Linear, stock
+from reprogan.models.layers import Dropout, Linear, norm_layer, spectral_norm, stock
 
 
 @pytest.fixture(params=["oneDNN", "torch"])
@@ -95,3 +95,48 @@ def test_dropout_draws_from_the_seeded_generator_and_rests_in_eval_mode():
     assert not torch.equal(layer(x), first)
     assert layer.eval()(x) is x
     assert Dropout(0.0)(x) is x
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 4), nn.Linear(6, 9), nn.ConvTranspose2d(4, 3, 2)], ids=str)
+def test_the_largest_singular_value_becomes_one(layer):
+    torch.manual_seed(1)
+    layer = spectral_norm(copy.deepcopy(layer))
+    rows = (lambda w: w.transpose(0, 1).flatten(1)) if isinstance(layer, nn.ConvTranspose2d) else lambda w: w.flatten(1)
+    with torch.no_grad():
+        layer.parametrizations.weight.original.mul_(7.0)
+        for _ in range(300):
+            weight = layer.weight
+    assert torch.linalg.svdvals(rows(weight))[0].item() == pytest.approx(1.0, rel=1e-4)
+    original = layer.parametrizations.weight.original.detach()
+    torch.testing.assert_close(weight, original / torch.linalg.svdvals(rows(original))[0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_pass_is_one_power_iteration_and_eval_mode_is_none():
+    torch.manual_seed(1)
+    layer, x = spectral_norm(nn.Linear(6, 9, bias=False)), torch.randn(2, 6)
+    inner, weight = layer.parametrizations.weight[0], layer.parametrizations.weight.original.detach()
+    u, v = inner._u.clone(), inner._v.clone()
+    y = layer(x)
+    u = nn.functional.normalize(weight @ v, dim=0)
+    v = nn.functional.normalize(weight.t() @ u, dim=0)
+    torch.testing.assert_close((inner._u, inner._v), (u, v))
+    torch.testing.assert_close(y.detach(), x @ weight.t() / (u @ weight @ v))
+    torch.testing.assert_close(layer.eval()(x), y)
+    assert torch.equal(inner._u, layer.parametrizations.weight[0]._u) and torch.equal(layer(x), layer(x))
+
+
+@pytest.mark.parametrize("norm, over", [("batch", (0, 2, 3)), ("instance", (2, 3)), ("layer", (1, 2, 3))])
+def test_what_a_norm_takes_mean_and_variance_over(norm, over):
+    torch.manual_seed(1)
+    x = 3 * torch.randn(4, 6, 5, 5) + torch.arange(6.0).view(6, 1, 1)
+    centred = x - x.mean(over, keepdim=True)
+    expected = centred / (centred.square().mean(over, keepdim=True) + 1e-5).sqrt()
+    layer = norm_layer(norm, 6)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-4)
+    assert {key: weight.shape for key, weight in layer.named_parameters()} == {"weight": (6,), "bias": (6,)}
+
+
+@pytest.mark.parametrize("norm", ["spectral", "none"])
+def test_without_a_norm_of_activations_nothing_is_changed(norm):
+    x = torch.randn(2, 3, 4, 4)
+    assert norm_layer(norm, 3)(x) is x

@@ -39,7 +39,14 @@ def test_there_and_back(model, tmp_path):
 
 def test_memory_layout_does_not_change_the_bytes(model, tmp_path):
     """channels_last is a matter of strides."""
-    parameters = {"latent_size": 4, "latent_distribution": "normal", "filters": 2, "init_std": 0.02}
+    parameters = {
+        "latent_size": 4,
+        "latent_distribution": "normal",
+        "filters": 2,
+        "discriminator_norm": "spectral",
+        "condition": "projection",
+        "init_std": 0.02,
+    }
     networks = architecture.build("dcgan", parameters, (1, 28, 28), 10)
     description = trained.describe(model)
     trained.save(tmp_path / "rows", description, networks)
@@ -97,6 +104,14 @@ def test_a_damaged_folder_is_one_line(model, damage):
     assert str(model) in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["generator", "decoder", "classifier"])
+def test_the_weights_that_name_the_model(tmp_path, name):
+    for file in (name, "encoder", "discriminator"):
+        (tmp_path / f"{file}.safetensors").write_bytes(b"")
+    assert trained.main_weights(tmp_path) == tmp_path / f"{name}.safetensors"
+
+
 def test_no_main_weights(tmp_path):
-    with pytest.raises(UserError, match=r"no generator.safetensors or classifier.safetensors"):
+    (tmp_path / "encoder.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"no generator.safetensors, decoder.safetensors, classifier.safetensors; run"):
         trained.main_weights(tmp_path)

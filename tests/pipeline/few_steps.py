@@ -8,17 +8,26 @@ import json
 import sys
 from pathlib import Path
 
-from reprogan.config import Compute, Evaluation, Variant
+from reprogan.config import Compute, Evaluation, Ring, Variant
 from reprogan.entry import pin_instruction_set
 
 COMPUTE = Compute(device="cpu", threads=1, isa="avx2", precision="float32", channels_last=True)
 CLASSES = tuple("0123456789")
 SCHEDULE = {"kind": "cosine", "warm_up": 0.2, "start": 0.25}
 RATES = {side: {"learning_rate": 1e-3, "betas": [0.5, 0.999]} for side in ("generator", "discriminator")}
+GAME = {"n_critic": 1, "penalty": 0.0, "clip": None, "burn_in": None, **RATES}
+SEEN_WHOLE = {"size": None, "classes": None, "per_class": None}
 
 
 def variant(
-    system: str, architecture: str, network: dict, objective: dict, images: int, half_life: int | None
+    system: str,
+    architecture: str,
+    network: dict,
+    objective: dict,
+    images: int,
+    half_life: int | None,
+    data: str = "digits",
+    size: int | None = None,
 ) -> Variant:
     training = {
         "seed": 1,
@@ -34,8 +43,10 @@ def variant(
         {
             "system": system,
             "architecture": architecture,
-            "data": "digits",
+            "data": data,
+            "view": SEEN_WHOLE | {"size": size},
             "extractor": "digit_features",
+            "extractor_architecture": "digit_features",
             "network": network,
             "objective": objective,
             "training": training,
@@ -45,6 +56,7 @@ def variant(
 
 
 LATENTS = {"latent_size": 20, "init_std": 0.02}
+CONVOLUTIONS = LATENTS | {"latent_distribution": "normal", "filters": 8}
 VARIANTS = {
     "digit_features": variant(
         "classifier",
@@ -58,17 +70,94 @@ VARIANTS = {
         "gan",
         "fully_connected",
         LATENTS | {"latent_distribution": "uniform", "hidden": 100, "dropout": 0.5, "init_std": None},
-        {"loss": "non_saturating", **RATES},
+        {"loss": "non_saturating", **GAME},
         96,
         40,
     ),
     "dcgan": variant(
         "gan",
         "dcgan",
-        LATENTS | {"latent_distribution": "normal", "filters": 8},
-        {"loss": "non_saturating", **RATES},
+        CONVOLUTIONS | {"discriminator_norm": "batch", "condition": "none"},
+        {"loss": "non_saturating", **GAME},
         64,
         40,
+    ),
+    "wgan_gp": variant(
+        "gan",
+        "dcgan",
+        CONVOLUTIONS | {"discriminator_norm": "layer", "condition": "none"},
+        {"loss": "wasserstein", **GAME, "n_critic": 2, "penalty": 10.0},
+        64,
+        None,
+    ),
+    "dcgan_conditional": variant(
+        "gan",
+        "dcgan",
+        CONVOLUTIONS | {"discriminator_norm": "spectral", "condition": "projection"},
+        {"loss": "hinge", **GAME},
+        32,
+        40,
+    ),
+    "cgan": variant(
+        "gan",
+        "cgan",
+        {"latent_size": 20, "latent_distribution": "normal", "hidden": 40, "init_std": None},
+        {"loss": "non_saturating", **GAME},
+        32,
+        None,
+    ),
+    "sagan": variant(
+        "gan",
+        "dcgan64",
+        {
+            **CONVOLUTIONS,
+            "filters": 4,
+            "discriminator_norm": "spectral",
+            "generator_spectral": True,
+            "generator_attention": [8, 16],
+            "discriminator_attention": [8],
+        },
+        {"loss": "hinge", **GAME},
+        32,
+        40,
+        size=64,
+    ),
+    "r3gan": variant(
+        "gan",
+        "r3gan",
+        {
+            "latent_size": 20,
+            "latent_distribution": "normal",
+            "widths": [16, 8, 8],
+            "blocks": [1, 1, 1],
+            "expansion": 2,
+            "group_size": 8,
+        },
+        {
+            "loss": "relativistic",
+            **GAME,
+            "penalty": 1.0,
+            "burn_in": {"share": 0.5, "penalty": 2.0, "beta_2": 0.9},
+        },
+        32,
+        40,
+    ),
+    "vae": variant(
+        "vae",
+        "autoencoder",
+        {"layers": "fully_connected", "latent_size": 8, "width": 32, "variational": True},
+        {"loss": "bernoulli", "kl_weight": 1.0, "learning_rate": 1e-3, "betas": [0.9, 0.999]},
+        64,
+        None,
+    ),
+    "ring_gan": variant(
+        "gan",
+        "multilayer",
+        {"latent_size": 2, "latent_distribution": "normal", "hidden": 32, "layers": 2},
+        {"loss": "relativistic", **GAME, "penalty": 0.1},
+        64,
+        None,
+        data="ring",
     ),
 }
 
@@ -77,7 +166,7 @@ def digests(folder: Path) -> dict[str, str]:
     """Train, sample and score in `folder`: {file: sha256} of all that comes out."""
     import numpy as np
 
-    from reprogan.data import embedded, hdf5
+    from reprogan.data import embedded, hdf5, ring
     from reprogan.evaluation import score
     from reprogan.models import trained
     from reprogan.sampling.generate import generate
@@ -88,8 +177,10 @@ def digests(folder: Path) -> dict[str, str]:
     arrays = hdf5.Arrays(embedded.enlarge(small), np.arange(300, dtype=np.int64) % len(CLASSES))
     data = folder / "digits.h5"
     hdf5.write(data, name="noise", classes=CLASSES, sources={}, train=arrays, test=arrays)
+    ring.prepare(Ring(seed=1, modes=8, std=0.02, train=300, test=100), folder / "ring.h5")
     for name, block in VARIANTS.items():
-        train_variant(name, block, COMPUTE, data, scratch=folder / "scratch", out=folder / "models" / name)
+        prepared = folder / f"{block.data}.h5"
+        train_variant(name, block, COMPUTE, prepared, scratch=folder / "scratch", out=folder / "models" / name)
     evaluation = Evaluation(seed=1, count=100)
     for name in ("gan", "dcgan"):
         samples = folder / "samples" / f"{name}.h5"
@@ -100,7 +191,11 @@ def digests(folder: Path) -> dict[str, str]:
         score.write_metrics(folder / "metrics" / f"{name}.json", scores)
     accuracy = score.score_classifier(folder / "models/digit_features", data, evaluation)
     score.write_metrics(folder / "metrics/digit_features.json", accuracy)
-    files = [data, *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*")))]
+    files = [
+        data,
+        folder / "ring.h5",
+        *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*"))),
+    ]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()
     }

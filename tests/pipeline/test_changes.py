@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 CLASSIFIERS = ("digit_features", "cnn_classifier")
-GANS = ("gan", "dcgan")
+GANS = ("gan", "dcgan", "ring_gan")
+DRAWN = (*GANS, "vae")
 ALL_BLOCKS = {"check", "report", "publish"}  # these read every variant's block
 
 
@@ -49,7 +50,9 @@ EDITS = {
         ALL_BLOCKS | stages("sample", "dcgan"),
     ),
     "variants.dcgan.extractor": (
-        parameter("variants.dcgan.extractor", "cnn_classifier"),
+        lambda project: project.change(
+            **{"variants.dcgan.extractor": "cnn_classifier", "variants.dcgan.extractor_architecture": "cnn_classifier"}
+        ),
         ALL_BLOCKS | stages("evaluate", "dcgan"),
     ),
     "variants.gan.objective": (
@@ -60,8 +63,10 @@ EDITS = {
         new_variant,
         ALL_BLOCKS | stages("train", "second") | stages("sample", "second") | stages("evaluate", "second"),
     ),
-    "evaluation.count": (parameter("evaluation.count", 100), ALL_BLOCKS | stages("evaluate", *CLASSIFIERS, *GANS)),
+    "evaluation.count": (parameter("evaluation.count", 100), ALL_BLOCKS | stages("evaluate", *CLASSIFIERS, *DRAWN)),
     "profile": (parameter("profile", "another name"), ALL_BLOCKS),
+    "ring.std": (parameter("ring.std", 0.03), ALL_BLOCKS | {"prepare_ring"}),
+    "stacked.seed": (parameter("stacked.seed", 2), ALL_BLOCKS | {"prepare_stacked"}),
     "a comment in params.yaml": (comment, set()),
     "models/dcgan.py": (
         code("src/reprogan/models/dcgan.py"),
@@ -79,12 +84,22 @@ EDITS = {
         | stages("evaluate", "cnn_classifier"),
     ),
     "systems/gan.py": (code("src/reprogan/systems/gan.py"), {"check"} | stages("train", *GANS)),
+    "systems/vae.py": (code("src/reprogan/systems/vae.py"), {"check"} | stages("train", "vae")),
+    "losses/bernoulli.py": (code("src/reprogan/losses/bernoulli.py"), {"check"} | stages("train", "vae")),
+    "models/multilayer.py": (
+        code("src/reprogan/models/multilayer.py"),
+        {"check", "publish"}
+        | stages("train", "ring_gan")
+        | stages("sample", "ring_gan")
+        | stages("evaluate", "ring_gan"),
+    ),
+    "data/ring.py": (code("src/reprogan/data/ring.py"), {"prepare_ring"}),
     "losses/cross_entropy.py": (
         code("src/reprogan/losses/cross_entropy.py"),
         {"check"} | stages("train", *CLASSIFIERS),
     ),
-    "sampling/": (code("src/reprogan/sampling/pictures.py"), stages("sample", *CLASSIFIERS, *GANS)),
-    "evaluation/": (code("src/reprogan/evaluation/frechet.py"), stages("evaluate", *CLASSIFIERS, *GANS)),
+    "sampling/": (code("src/reprogan/sampling/pictures.py"), stages("sample", *CLASSIFIERS, *DRAWN)),
+    "evaluation/": (code("src/reprogan/evaluation/frechet.py"), stages("evaluate", *CLASSIFIERS, *DRAWN)),
     "report/": (code("src/reprogan/report/contents.py"), {"report"}),
     "tracking/": (code("src/reprogan/tracking/publish.py"), {"publish"}),
     "cli.py": (code("src/reprogan/cli.py"), set()),

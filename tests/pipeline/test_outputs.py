@@ -23,16 +23,19 @@ def test_a_second_repro_runs_nothing(project):
 
 def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     stages = set(pipeline.project.lock()["stages"])
-    variants = ("digit_features", "cnn_classifier", "gan", "dcgan")
+    variants = ("digit_features", "cnn_classifier", "gan", "dcgan", "vae", "ring_gan")
     each = {f"{stage}@{variant}" for stage in ("train", "sample", "evaluate") for variant in variants}
-    assert stages == {"check", "prepare_digits", "report", "publish"} | each
-    for variant in ("gan", "dcgan"):
+    assert stages == {"check", "prepare_digits", "prepare_stacked", "prepare_ring", "report", "publish"} | each
+    for variant in ("gan", "dcgan", "ring_gan"):
         for file in ("model.json", "generator.safetensors", "discriminator.safetensors", "history.csv"):
             assert f"models/{variant}/{file}" in pipeline.digests
         for file in ("samples.h5", "grid.png", "progress.png"):
             assert f"samples/{variant}/{file}" in pipeline.digests
     for variant in ("digit_features", "cnn_classifier"):
         assert {f"models/{variant}/classifier.safetensors", f"samples/{variant}/grid.png"} <= set(pipeline.digests)
+    assert {"models/vae/encoder.safetensors", "models/vae/decoder.safetensors"} <= set(pipeline.digests)
+    for file in ("samples.h5", "grid.png", "reconstructions.png", "latents.png", "progress.png"):
+        assert f"samples/vae/{file}" in pipeline.digests
     assert {f"metrics/{variant}.json" for variant in variants} | {"report/index.html"} <= set(pipeline.digests)
 
 
@@ -55,7 +58,7 @@ def test_git_is_clean_but_for_what_the_pipeline_commits(pipeline):
 
 def test_metrics_and_plots_are_declared(project):
     shown = json.loads(project.dvc("metrics", "show", "--json").stdout)[""]["data"]
-    assert set(shown) == {f"metrics/{name}.json" for name in ("digit_features", "cnn_classifier", "gan", "dcgan")}
+    assert set(shown) == {f"metrics/{name}.json" for name in project.parameter("variants")}
     assert shown["metrics/gan.json"]["data"]["frechet_distance"] > 0
     plots = json.loads(project.dvc("plots", "show", "--json").stdout)["data"]
     assert {"GAN losses", "classifier losses", "discriminator probabilities"} <= set(plots)

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.utils import make_grid
 
-from reprogan.sampling.pictures import captioned_row, grid, progress_strip, save_png
+from reprogan.sampling.pictures import captioned_row, grid, progress_strip, save_png, scatter
 
 
 def test_every_image_is_in_its_place():
@@ -49,3 +49,46 @@ def test_a_png_has_no_time_in_it(tmp_path, mode):
     assert (tmp_path / "a" / "first.png").read_bytes() == content
     assert b"tIME" not in content and b"tEXt" not in content
     assert list(tmp_path.glob(".*")) == []
+
+
+WHITE = (255, 255, 255)
+
+
+def coloured(picture: Image.Image) -> set[tuple[int, int]]:
+    """(column, row) of every pixel that is not white."""
+    rows, columns = np.nonzero((np.asarray(picture) != 255).any(2))
+    return set(zip(columns.tolist(), rows.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "column", "row"),
+    [(0, 0, 100, 100), (1, 0, 150, 100), (0, 1, 100, 50), (-1, -1, 50, 150), (0.5, -1.5, 125, 175), (2, 2, 200, 0)],
+)
+def test_a_dot_is_where_its_point_is_and_y_points_upwards(x, y, column, row):
+    found = coloured(scatter(torch.tensor([[x, y]], dtype=torch.float32), side=201, extent=2.0))
+    around = {(column + right, row + down) for right in (-1, 0, 1) for down in (-1, 0, 1)}
+    assert found == {(c, r) for c, r in around if 0 <= c <= 200 and 0 <= r <= 200}
+
+
+def test_points_beyond_the_extent_are_not_shown():
+    assert coloured(scatter(torch.tensor([[3.0, 0.0], [0.0, -1e6]]), side=201, extent=2.0)) == set()
+
+
+def test_dots_have_the_colours_of_their_labels():
+    places = torch.linspace(-0.9, 0.9, 11)
+    picture = scatter(torch.stack([places, places], 1), torch.arange(11), side=201, extent=1.0)
+    shades = [picture.getpixel((round(100 + 100 * place), round(100 - 100 * place))) for place in places.tolist()]
+    assert len(set(shades[:10])) == 10 and WHITE not in shades and shades[10] == shades[0]
+    plain = scatter(torch.stack([places, places], 1), side=201, extent=1.0)
+    assert {plain.getpixel((round(100 + 100 * p), round(100 - 100 * p))) for p in places.tolist()} == {shades[0]}
+
+
+def test_a_strip_of_points_has_a_plot_for_each_milestone():
+    points = torch.zeros(2, 30, 2, 1, 1)
+    points[1, :, 1] = 0.75  # half the extent upwards
+    strip = progress_strip(points, torch.tensor([0, 1600]))
+    assert strip.size == (2 * (160 + 4), 160 + 16)
+    for milestone, row in ((0, 80), (1, 40)):
+        left = milestone * 164 + 2
+        columns, rows = zip(*coloured(strip.crop((left, 0, left + 160, 160))), strict=True)
+        assert np.mean(columns) == pytest.approx(80, abs=1) and np.mean(rows) == pytest.approx(row, abs=1)

@@ -6,6 +6,7 @@ import torch
 from reprogan.models import architecture
 from reprogan.systems import system
 from reprogan.systems.classifier import shift_images
+from reprogan.systems.system import Position
 
 
 def shifted_by_loop(images: torch.Tensor, largest: int, generator: torch.Generator) -> torch.Tensor:
@@ -54,7 +55,7 @@ def test_a_step_lowers_the_loss_and_tells_accuracy():
     labels = torch.arange(20) % 2
     batch = Batch((labels.float() * 2 - 1).view(20, 1, 1, 1).expand(20, 1, 28, 28).contiguous(), labels)
     draws = Randomness(1, torch.device("cpu"))
-    steps = [classifier.step(lambda: batch, draws, 20 * step) for step in range(12)]
+    steps = [classifier.step(lambda: batch, draws, Position(20 * step, 0.0)) for step in range(12)]
     losses = [float(step[classifier.losses.index("training_loss")]) for step in steps]
     accuracies = [float(step[classifier.losses.index("training_accuracy")]) for step in steps]
     assert losses[-1] < losses[0] / 2 and accuracies[-1] == 1.0

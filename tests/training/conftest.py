@@ -11,14 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from reprogan.config import Compute, Variant, load
-from reprogan.data import hdf5
+from reprogan.config import Compute, Ring, Stacked, Variant, load, parse
+from reprogan.data import hdf5, ring, stacked
+from reprogan.entry import exit_status
 from reprogan.training import history
 from reprogan.training.run import train_variant
 
 REPOSITORY = Path(__file__).parents[2]
 COMPUTE = {"device": "cpu", "threads": 1, "isa": "avx2", "precision": "float32", "channels_last": True}
 SHORT = {"images": 640, "batch_size": 16, "log_every": 64, "checkpoint_every": 128}
+SMALL = {"filters": 4, "hidden": 16, "width": 16}  # of any network that has such a key
+NARROW = {
+    "dcgan64": {"generator_attention": [8, 16], "discriminator_attention": [8]},
+    "r3gan": {"widths": [16, 8, 4], "blocks": [1, 1, 0]},
+}
 
 
 @dataclass
@@ -35,22 +41,36 @@ class Bench:
     def variant(self, name: str, **changes: Any) -> Variant:
         """A variant of params.yaml with a short budget; `changes` are keys below its block: `training.images`."""
         block = load(REPOSITORY / "params.yaml").variant(name).model_dump(mode="json")
-        block["training"] |= SHORT | {"milestones": [0, 100] if block["system"] == "gan" else []}
-        if name == "dcgan":
-            block["network"]["filters"] = 4
+        block["training"] |= SHORT | {"milestones": [0, 100] if block["system"] in ("gan", "vae") else []}
+        if name != "gan":  # whose checkpoints have a size that tests count on
+            block["network"] |= {key: value for key, value in SMALL.items() if key in block["network"]}
+        if name == "sagan" or block["architecture"] == "r3gan":
+            block["network"] |= NARROW[block["architecture"]]
+        if block["objective"].get("n_critic", 1) > 1:  # as many images a step as with one
+            block["objective"]["n_critic"], block["training"]["batch_size"] = 2, 8
         for key, value in changes.items():
             *folders, last = key.split(".")
             inner = block
             for folder in folders:
                 inner = inner[folder]
             inner[last] = value
-        return Variant.model_validate(block)
+        return parse(Variant, block, f"params.yaml: variants.{name}.")
+
+    def prepared(self, kind: str) -> Path:
+        """The prepared data of that name: the digits, or 100 + 20 images or points made by data/<kind>.py."""
+        path = self.root / f"{kind}.h5"
+        if kind == "stacked" and not path.exists():
+            stacked.prepare(Stacked(seed=1, train=100, test=20), self.data, path)
+        if kind == "ring" and not path.exists():
+            ring.prepare(Ring(seed=1, modes=8, std=0.02, train=100, test=20), path)
+        return path
 
     def train(self, name: str = "gan", variant: Variant | None = None, out: str = "out", **compute: Any) -> Path:
         """Train; the folder of the model."""
         settings = Compute.model_validate(COMPUTE | compute)
         folder = self.root / out / name
-        train_variant(name, variant or self.variant(name), settings, self.data, self.root / "scratch", folder)
+        variant = variant or self.variant(name)
+        train_variant(name, variant, settings, self.prepared(variant.data), self.root / "scratch", folder)
         return folder
 
     def checkpoints(self) -> list[Path]:
@@ -68,6 +88,20 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("REPROGAN_TRACKING", "off")
     write_data(tmp_path / "digits.h5")
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def failed(capsys: pytest.CaptureFixture[str]) -> Callable[[Callable[[], object]], str]:
+    """`failed(work)`: the one line that `work` fails with, at exit status 2."""
+
+    def line_of(work: Callable[[], object]) -> str:
+        capsys.readouterr()
+        assert exit_status(work) == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reprogan: ")]
+        assert len(lines) == 1, lines
+        return lines[0].removeprefix("reprogan: ")
+
+    return line_of
 
 
 @pytest.fixture

@@ -52,3 +52,18 @@ def test_the_average_is_a_network_of_its_own():
     with torch.no_grad():
         trained[3].weight.fill_(9)
     assert not (average.network[3].weight == 9).any()
+
+
+def test_the_singular_vectors_of_spectral_normalisation_keep_their_length():
+    """A mean of unit vectors is shorter than one, and the averaged layer would grow by as much."""
+    torch.manual_seed(1)
+    trained = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 5))
+    average = WeightAverage(trained, half_life=1000)
+    for step in range(1, 20):
+        with torch.no_grad():
+            trained.parametrizations.weight.original.normal_()
+            trained(torch.randn(1, 6))
+        average.update(step * 50, 50)
+    inner = average.network.parametrizations.weight[0]
+    assert inner._u.norm().item() == pytest.approx(1, abs=1e-5)
+    assert inner._v.norm().item() == pytest.approx(1, abs=1e-5)

@@ -3,28 +3,24 @@
 import re
 import resource
 import signal
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
+from reprogan.config import load
 from reprogan.data import hdf5
-from reprogan.entry import exit_status
+from reprogan.systems import gan
 from reprogan.training import run
 from reprogan.training.stopping import Stopped
 
-
-def failed(capsys, work) -> str:
-    """The one line that `work` fails with, at exit status 2."""
-    capsys.readouterr()
-    assert exit_status(work) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reprogan: ")]
-    assert len(lines) == 1, lines
-    return lines[0].removeprefix("reprogan: ")
+VARIANTS = list(load(Path(__file__).parents[2] / "params.yaml").variants)
+STOPS = [(name, row) for name in VARIANTS for row in ((1, 4, 7) if name in ("gan", "digit_features") else (4,))]
 
 
-@pytest.mark.parametrize("name", ["gan", "dcgan", "digit_features"])
+@pytest.mark.parametrize("name", VARIANTS)
 def test_training_twice_gives_equal_bytes(bench, name):
     first = bench.content(bench.train(name, out="first"))
     assert bench.checkpoints() == []
@@ -32,8 +28,7 @@ def test_training_twice_gives_equal_bytes(bench, name):
     assert first["history.csv"].decode().count("\n") == 1 + 10
 
 
-@pytest.mark.parametrize("name", ["gan", "dcgan", "digit_features"])
-@pytest.mark.parametrize("row", [1, 4, 7])
+@pytest.mark.parametrize("name, row", STOPS)
 def test_a_stopped_training_goes_on_to_the_same_bytes(bench, stop_after, capsys, name, row):
     expected = bench.content(bench.train(name, out="uninterrupted"))
     stop_after(row)
@@ -129,13 +124,13 @@ def test_a_checkpoint_of_other_data_is_not_used(bench, stop_after, capsys):
 
 @pytest.mark.parametrize("name", ["gan", "digit_features"])
 @pytest.mark.parametrize("height", [1e17, 1e38])
-def test_a_learning_rate_too_high_names_variant_loss_and_images(bench, capsys, name, height):
+def test_a_learning_rate_too_high_names_variant_loss_and_images(bench, failed, name, height):
     rate = {"digit_features": "objective.learning_rate", "gan": "objective.discriminator.learning_rate"}[name]
     changes = {rate: height, "training.log_every": 16, "training.checkpoint_every": 16}
     if name == "digit_features":
         changes |= {"training.schedule": {"kind": "constant", "warm_up": 0.0, "start": 0.0}}
     variant = bench.variant(name, **changes)
-    line = failed(capsys, lambda: bench.train(name, variant))
+    line = failed(lambda: bench.train(name, variant))
     what = r"\w+_loss is (nan|inf)|a weight of the \w+ is not finite"
     assert re.match(
         rf"variants\.{name}: ({what}) at \d+ images; expected a finite number; lower its learning rate", line
@@ -151,7 +146,7 @@ def test_a_learning_rate_too_high_names_variant_loss_and_images(bench, capsys, n
         assert "there is no checkpoint before it" in line
 
 
-def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(bench, stop_after, capsys):
+def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(bench, failed, stop_after):
     expected = bench.content(bench.train(out="uninterrupted"))
     stop_after(3)
     with pytest.raises(Stopped):
@@ -161,7 +156,7 @@ def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(bench, stop_after, c
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # a file may grow to 1 MB, a checkpoint has 2
     try:
-        line = failed(capsys, bench.train)
+        line = failed(bench.train)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "the file may not grow any larger" in line
@@ -172,38 +167,38 @@ def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(bench, stop_after, c
     assert bench.content(bench.train()) == expected
 
 
-def test_a_batch_larger_than_the_data(bench, capsys):
+def test_a_batch_larger_than_the_data(bench, failed):
     variant = bench.variant("gan", **{"training.batch_size": 101})
-    line = failed(capsys, lambda: bench.train("gan", variant))
+    line = failed(lambda: bench.train("gan", variant))
     assert line.startswith("params.yaml: variants.gan.training.batch_size is 101; ")
     assert "holds 100 training images; lower it" in line
 
 
 @pytest.mark.parametrize("size, name", [(32, "dcgan"), (8, "cnn_classifier"), (7, "digit_features")])
-def test_images_of_a_size_that_the_architecture_cannot_make(bench, capsys, size, name):
+def test_images_of_a_size_that_the_architecture_cannot_make(bench, failed, size, name):
     random = np.random.default_rng(1).integers(0, 256, (100, 1, size, size), dtype=np.uint8)
     arrays = hdf5.Arrays(random, np.arange(100, dtype=np.int64) % 10)
     hdf5.write(bench.data, name="noise", classes=tuple("0123456789"), sources={}, train=arrays, test=arrays)
-    line = failed(capsys, lambda: bench.train(name))
+    line = failed(lambda: bench.train(name))
     assert f"architecture {name}: the images are {size}×{size}; expected " in line
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_a_device_that_is_not_there(bench, capsys):
-    line = failed(capsys, lambda: bench.train(device="cuda"))
+def test_a_device_that_is_not_there(bench, failed):
+    line = failed(lambda: bench.train(device="cuda"))
     assert line.startswith("params.yaml: compute.device is cuda, which torch ")
     assert line.endswith("set it to one of: cpu")
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "other file"])
-def test_prepared_data_that_is_no_use(bench, capsys, damage):
+def test_prepared_data_that_is_no_use(bench, failed, damage):
     if damage == "missing":
         bench.data.unlink()
     elif damage == "truncated":
         bench.data.write_bytes(bench.data.read_bytes()[:5000])
     else:
         bench.data.write_bytes(b"images\n")
-    line = failed(capsys, bench.train)
+    line = failed(bench.train)
     assert line.startswith(str(bench.data)) and "dvc repro" in line and "prepare_digits" in line
     assert not (bench.root / "out").exists()
 
@@ -215,7 +210,7 @@ def test_another_budget_seed_or_half_life_makes_another_model(bench):
         assert bench.content(bench.train("gan", variant, "other"))["generator.safetensors"] != first
 
 
-def test_a_disk_that_fills_up_before_the_model_is_written(bench, capsys, monkeypatch):
+def test_a_disk_that_fills_up_before_the_model_is_written(bench, failed, capsys, monkeypatch):
     """After the last checkpoint: nothing has to be trained again."""
     expected = bench.content(bench.train(out="expected"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -228,7 +223,7 @@ def test_a_disk_that_fills_up_before_the_model_is_written(bench, capsys, monkeyp
 
     monkeypatch.setattr(run, "train", train_then_fill)
     try:
-        line = failed(capsys, bench.train)
+        line = failed(bench.train)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert line.startswith(str(bench.root / "out")) and "the file may not grow any larger" in line
@@ -238,3 +233,17 @@ def test_a_disk_that_fills_up_before_the_model_is_written(bench, capsys, monkeyp
     capsys.readouterr()
     assert bench.content(bench.train()) == expected
     assert "gan: going on from 640 of 640 images" in capsys.readouterr().err
+
+
+def test_each_step_is_told_where_training_stands(bench, monkeypatch):
+    """Images seen and their share of the budget; several batches a step count as several."""
+    told = []
+    step = gan.System.step
+
+    def watched(self, next_batch, draws, position):
+        told.append((position.images_seen, position.share))
+        return step(self, next_batch, draws, position)
+
+    monkeypatch.setattr(gan.System, "step", watched)
+    bench.train("gan", bench.variant("gan", **{"objective.n_critic": 3, "training.images": 400}))
+    assert told == [(seen, seen / 400) for seen in range(0, 400, 3 * 16)]

@@ -12,7 +12,16 @@ from reprogan.config import Parameters
 from reprogan.errors import UserError
 
 _ROUNDS = 5
-_IMAGES = {"fully_connected": 192_000, "dcgan": 12_800, "cnn_classifier": 48_000, "digit_features": 12_800}
+_IMAGES = {  # a measurement; ours should take several seconds
+    "fully_connected": 192_000,
+    "cgan": 96_000,
+    "autoencoder": 96_000,
+    "multilayer": 400_000,
+    "cnn_classifier": 48_000,
+    "dcgan64": 3_200,
+    "r3gan": 6_400,
+}
+_DEFAULT_IMAGES = 12_800
 
 
 @dataclass(frozen=True)
@@ -33,15 +42,16 @@ class Comparison:
 def run_benchmarks(params: Parameters, root: Path, images: int | None, variants: tuple[str, ...]) -> list[Comparison]:
     """Time every variant (or those named) at `isa` native and avx2, ours and plain in turn.
 
-    Raises UserError if the digits are not prepared yet.
+    Raises UserError if the data is not prepared yet.
     """
-    if not (root / "data/processed/digits.h5").is_file():
-        raise UserError("data/processed/digits.h5: not there; run `dvc repro prepare_digits` first")
+    for data in sorted({params.variant(name).data for name in variants or params.variants}):
+        if not (root / f"data/processed/{data}.h5").is_file():
+            raise UserError(f"data/processed/{data}.h5: not there; run `dvc repro prepare_{data}` first")
     results = []
     for isa in ("native", "avx2"):
         for name in variants or tuple(params.variants):
             variant = params.variant(name)
-            count = images or _IMAGES.get(variant.architecture, 12_800)
+            count = images or _IMAGES.get(variant.architecture, _DEFAULT_IMAGES)
             rounds = [(_measure("ours", name, isa, count), _measure("plain", name, isa, count)) for _ in range(_ROUNDS)]
             results.append(_comparison(name, isa, variant.training.batch_size, rounds))
             print(_row(results[-1]), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The loop people run today, written well: torchvision's MNIST, a DataLoader, `.item()` for each batch's losses.
+"""The loop people run today, written well: single images, a DataLoader, `.item()` for each batch's losses.
 
 It trains the same networks with the same batch size, precision and optimiser settings as our trainer; it does without
 everything that this project adds. The discriminator sees the generator's images detached, so they are made once.
@@ -6,26 +6,29 @@ everything that this project adds. The discriminator sees the generator's images
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import datasets, transforms
 
+from reprogan.bench.plain_steps import step_of
 from reprogan.config import Variant
-from reprogan.models.latents import draw_latents
+from reprogan.data import hdf5
 
 
 def images_per_second(
-    variant: Variant, networks: dict[str, nn.Module], folder: Path, images: int, warm_up: int
+    variant: Variant, networks: dict[str, nn.Module], data: Path, folder: Path, images: int, warm_up: int
 ) -> float:
-    """Train on `images` images of the IDX files below `folder` (after `warm_up` more that are not timed)."""
-    pixels = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
-    dataset = datasets.MNIST(str(folder), train=True, transform=pixels, download=False)
-    loader = DataLoader(dataset, batch_size=variant.training.batch_size, shuffle=True, drop_last=True)
-    step = _classifier_step(variant, networks) if variant.system == "classifier" else _gan_step(variant, networks)
+    """Train on `images` images of the prepared file `data` (after `warm_up` more that are not timed).
 
+    Digits are read as torchvision reads MNIST, from IDX files written below `folder`.
+    """
+    loader = DataLoader(
+        _dataset(variant, data, folder), batch_size=variant.training.batch_size, shuffle=True, drop_last=True
+    )
+    step = step_of(variant, networks)
     seen, started = 0, 0.0
     while True:
         for batch, labels in loader:
@@ -37,53 +40,38 @@ def images_per_second(
             seen += len(batch)
 
 
-def _gan_step(variant: Variant, networks: dict[str, nn.Module]):  # type: ignore[no-untyped-def]
-    generator, discriminator = networks["generator"], networks["discriminator"]
-    optimisers = {
-        name: torch.optim.Adam(
-            networks[name].parameters(),
-            lr=variant.objective[name]["learning_rate"],
-            betas=tuple(variant.objective[name]["betas"]),
-        )
-        for name in ("generator", "discriminator")
-    }
-    source = torch.Generator().manual_seed(1)
-
-    def step(real: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
-        ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
-        z = draw_latents(generator, len(real), source)
-        fake = generator(z)
-
-        optimisers["discriminator"].zero_grad()
-        loss_real = binary_cross_entropy_with_logits(discriminator(real), ones)
-        loss_fake = binary_cross_entropy_with_logits(discriminator(fake.detach()), zeros)
-        discriminator_loss = loss_real + loss_fake
-        discriminator_loss.backward()
-        optimisers["discriminator"].step()
-
-        optimisers["generator"].zero_grad()
-        generator_loss = binary_cross_entropy_with_logits(discriminator(fake), ones)
-        generator_loss.backward()
-        optimisers["generator"].step()
-        return generator_loss.item(), discriminator_loss.item()
-
-    return step
+def _dataset(variant: Variant, data: Path, folder: Path) -> "Dataset[Any]":
+    split = hdf5.read(data, "train")
+    if variant.data == "ring":
+        return TensorDataset(torch.from_numpy(split.images), torch.from_numpy(split.labels))
+    if variant.data == "stacked":
+        return _Stacked(torch.from_numpy(split.images), torch.from_numpy(split.labels))
+    _write_idx(folder / "MNIST/raw", split.images, split.labels)
+    pixels: list[Any] = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
+    if variant.view.size is not None:
+        pixels = [transforms.Resize(variant.view.size), *pixels]
+    return datasets.MNIST(str(folder), train=True, transform=transforms.Compose(pixels), download=False)
 
 
-def _classifier_step(variant: Variant, networks: dict[str, nn.Module]):  # type: ignore[no-untyped-def]
-    classifier = networks["classifier"]
-    optimiser = torch.optim.AdamW(
-        classifier.parameters(),
-        lr=variant.objective["learning_rate"],
-        betas=tuple(variant.objective["betas"]),
-        weight_decay=variant.objective["weight_decay"],
-    )
+class _Stacked(Dataset[tuple[Tensor, Tensor]]):
+    """Images in memory, scaled one by one."""
 
-    def step(images: torch.Tensor, labels: torch.Tensor) -> float:
-        optimiser.zero_grad()
-        loss = cross_entropy(classifier(images), labels)
-        loss.backward()
-        optimiser.step()
-        return loss.item()
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
 
-    return step
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.images[index].float() / 127.5 - 1, self.labels[index]
+
+
+def _write_idx(folder: Path, images, labels) -> None:  # type: ignore[no-untyped-def]
+    """The prepared training images as the IDX files that torchvision reads (its reader wants all four there)."""
+    folder.mkdir(parents=True)
+    count, _, height, width = images.shape
+    for split in ("train", "t10k"):
+        sizes = b"".join(size.to_bytes(4, "big") for size in (0x803, count, height, width))
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(sizes + images.tobytes())
+        sizes = b"".join(size.to_bytes(4, "big") for size in (0x801, count))
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(sizes + labels.astype("uint8").tobytes())

@@ -14,7 +14,7 @@ from reprogan.config import Compute, Parameters, Variant, load
 from reprogan.entry import checkout_root, pin_instruction_set
 
 _WARM_UP_BATCHES = 20
-_DATA = Path("data/processed/digits.h5")
+_DATA = Path("data/processed")
 
 
 def main() -> None:
@@ -40,7 +40,12 @@ def _ours(variant: Variant, compute: Compute, images: int, folder: Path) -> floa
     os.environ["REPROGAN_TRACKING"] = "off"
     training = variant.training.model_copy(update={"images": images, "milestones": ()})
     train_variant(
-        "bench", variant.model_copy(update={"training": training}), compute, _DATA, folder / "scratch", folder / "out"
+        "bench",
+        variant.model_copy(update={"training": training}),
+        compute,
+        _DATA / f"{variant.data}.h5",
+        folder / "scratch",
+        folder / "out",
     )
     done = json.loads((folder / "scratch/live/bench/done.json").read_text())
     return done["images_per_second"]
@@ -50,33 +55,19 @@ def _plain(variant: Variant, compute: Compute, images: int, folder: Path) -> flo
     import torch
 
     from reprogan.bench.plain import images_per_second
-    from reprogan.data import hdf5
+    from reprogan.data import hdf5, view
     from reprogan.models import architecture
     from reprogan.models.layers import stock
 
     torch.set_num_threads(compute.threads)
     torch.manual_seed(variant.training.seed)
-    description = hdf5.describe(_DATA)
-    split = hdf5.read(_DATA, "train")
-    _write_idx(folder / "MNIST/raw", split.images, split.labels)
-    del split
-    networks = architecture.build(
-        variant.architecture, variant.network, description.image_shape, len(description.classes)
-    )
+    data = _DATA / f"{variant.data}.h5"
+    description = hdf5.describe(data)
+    shape = view.image_shape(description, variant.view, "")
+    networks = architecture.build(variant.architecture, variant.network, shape, len(description.classes))
     for network in networks.values():
         stock(network)  # people write torch's own layers
-    return images_per_second(variant, networks, folder, images, _WARM_UP_BATCHES * variant.training.batch_size)
-
-
-def _write_idx(folder: Path, images, labels) -> None:  # type: ignore[no-untyped-def]
-    """The prepared training images as the IDX files that torchvision reads (its reader wants all four there)."""
-    folder.mkdir(parents=True)
-    count, _, height, width = images.shape
-    for split in ("train", "t10k"):
-        sizes = b"".join(size.to_bytes(4, "big") for size in (0x803, count, height, width))
-        (folder / f"{split}-images-idx3-ubyte").write_bytes(sizes + images.tobytes())
-        sizes = b"".join(size.to_bytes(4, "big") for size in (0x801, count))
-        (folder / f"{split}-labels-idx1-ubyte").write_bytes(sizes + labels.astype("uint8").tobytes())
+    return images_per_second(variant, networks, data, folder, images, _WARM_UP_BATCHES * variant.training.batch_size)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""Training batches from a data set that is resident on the device as uint8: gathered and scaled there."""
+"""Training batches from a data set that is resident on the device as it was prepared: gathered and scaled there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from reprogan.data.hdf5 import POINT
+from reprogan.data.view import enlarge
 
 
 @dataclass(frozen=True)
@@ -16,13 +19,20 @@ class Batch:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 (...) in 0..255 => float32 (...) in [-1, 1]."""
+    """uint8 (...) in 0..255 => float32 (...) in [-1, 1]; points, which are float32 already, as they are."""
+    if images.dtype == torch.float32:
+        return images
     return images.to(torch.float32).div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:
     """float (...) in [-1, 1] => uint8 (...) in 0..255, rounded to the nearest; what lies outside is clamped."""
     return images.add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def as_data(images: Tensor) -> Tensor:
+    """What a generator made, as the data it learns from: uint8 (N, C, H, W), or points float32 (N, 2, 1, 1)."""
+    return images.to(torch.float32) if images.shape[1:] == POINT else to_uint8(images)
 
 
 class ResidentImages:
@@ -33,18 +43,28 @@ class ResidentImages:
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, device: torch.device, permutation: Callable[[int, int], Tensor]
+        self,
+        images: Tensor,
+        labels: Tensor,
+        device: torch.device,
+        permutation: Callable[[int, int], Tensor],
+        size: int | None = None,
     ) -> None:
-        """`images` uint8 (N, C, H, W), `labels` int64 (N,); `permutation(epoch, N)` gives the order of an epoch."""
+        """`images` uint8 (N, C, H, W), or points float32 (N, 2, 1, 1); `labels` int64 (N,).
+
+        `permutation(epoch, N)` gives the order of an epoch; batches are enlarged to `size` (see data/view.py).
+        """
         self.images = images.to(device)
         self.labels = labels.to(device)
+        self._size = size
         self._permutation = permutation
         self._epochs: dict[int, Tensor] = {}
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` images from `position` on."""
         chosen = self._order(position, size)
-        return Batch(to_float(self.images.index_select(0, chosen)), self.labels.index_select(0, chosen))
+        images = to_float(self.images.index_select(0, chosen))
+        return Batch(enlarge(images, self._size), self.labels.index_select(0, chosen))
 
     def _order(self, position: int, size: int) -> Tensor:
         parts: list[Tensor] = []

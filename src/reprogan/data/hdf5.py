@@ -1,4 +1,7 @@
-"""The one container of prepared data: HDF5 with groups `train` and `test`, images as uint8 (N, C, H, W)."""
+"""The one container of prepared data: HDF5 with groups `train` and `test`, images as uint8 (N, C, H, W).
+
+Points in the plane are images too, float32 (N, 2, 1, 1): x and y are the channels of one pixel.
+"""
 
 import errno
 import json
@@ -17,13 +20,14 @@ from reprogan.errors import UserError
 
 SCHEMA = "reprogan-1"
 SPLITS = ("train", "test")
+POINT = (2, 1, 1)  # the shape of a point in the plane
 
 Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """One split: images uint8 (N, C, H, W), labels int64 (N,), each label an index into the classes."""
+    """One split: images uint8 (N, C, H, W) or points float32 (N, 2, 1, 1); labels int64 (N,), indices of classes."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -38,6 +42,12 @@ class Description:
     sources: dict[str, str]  # {file it was made from: sha256}
     image_shape: tuple[int, int, int]  # C, H, W
     counts: dict[str, int]  # {"train": images, "test": images}
+    points: bool = False  # float32 points instead of uint8 images
+
+    def __str__(self) -> str:
+        counts = " and ".join(f"{count:,} {split}" for split, count in self.counts.items())
+        what = "points" if self.points else f"images of {self.image_shape[1]}×{self.image_shape[2]}"
+        return f"{self.name}, {counts} {what}, {len(self.classes):,} classes"
 
 
 def write(
@@ -126,7 +136,7 @@ def describe(path: Path) -> Description:
 
 
 def read(path: Path, split: Split) -> Arrays:
-    """Read one split into memory: images uint8 (N, C, H, W), labels int64 (N,). Raises UserError as `describe`."""
+    """Read one split into memory, as it was written. Raises UserError as `describe`."""
     with _open(path) as file:
         _describe(file)
         return Arrays(images=file[split]["images"][()], labels=file[split]["labels"][()])
@@ -139,7 +149,7 @@ class _Damaged(Exception):
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
     """Open a container for reading; whatever is wrong with it becomes one line that says how to make it again."""
-    again = "run `dvc repro prepare_digits`"
+    again = f"run `dvc repro prepare_{path.stem}`"
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -172,7 +182,7 @@ def _describe(file: h5py.File) -> Description:
         sources = {str(source): str(sha256) for source, sha256 in json.loads(file.attrs["sources"]).items()}
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
         raise _Damaged("attributes name, classes and sources missing or of another kind") from None
-    shapes, counts = [], {}
+    shapes, types, counts = [], [], {}
     for split in SPLITS:
         images, labels = (file.get(f"{split}/{dataset}") for dataset in ("images", "labels"))
         if not (isinstance(images, h5py.Dataset) and isinstance(labels, h5py.Dataset)):
@@ -182,17 +192,20 @@ def _describe(file: h5py.File) -> Description:
             raise _Damaged(f"{split}: {problem}")
         shapes.append(images.shape[1:])
         counts[split] = int(images.shape[0])
-    if shapes[0] != shapes[1]:
-        raise _Damaged(f"train images are {shapes[0]}, test images {shapes[1]}; expected one shape")
+        types.append(images.dtype)
+    if shapes[0] != shapes[1] or types[0] != types[1]:
+        found = f"train images are {types[0]} {shapes[0]}, test images {types[1]} {shapes[1]}"
+        raise _Damaged(f"{found}; expected one type and shape")
     channels, height, width = (int(size) for size in shapes[0])
-    return Description(name, classes, sources, (channels, height, width), counts)
+    return Description(name, classes, sources, (channels, height, width), counts, bool(types[0] == np.float32))
 
 
 def _shape_problem(
     images_type: np.dtype, images_shape: tuple[int, ...], labels_type: np.dtype, labels_shape: tuple[int, ...]
 ) -> str | None:
     """What keeps images and labels of these kinds and shapes from being one split, or None."""
-    if images_type != np.uint8 or len(images_shape) != 4 or 0 in images_shape:
+    is_points = images_type == np.float32 and images_shape[1:] == POINT
+    if not (images_type == np.uint8 or is_points) or len(images_shape) != 4 or 0 in images_shape:
         return f"images are {images_type} {images_shape}; expected uint8 (N, C, H, W)"
     if labels_type != np.int64 or labels_shape != images_shape[:1]:
         return f"labels are {labels_type} {labels_shape}; expected int64 ({images_shape[0]},), one an image"

@@ -2,46 +2,64 @@
 
 import json
 import math
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
 import torch
-from torch import Tensor
 
 from reprogan.atomic import write_atomically
-from reprogan.config import Evaluation
-from reprogan.data import hdf5
+from reprogan.config import Evaluation, Variant, View
+from reprogan.data.view import reduce
 from reprogan.errors import UserError
-from reprogan.evaluation.extractors import Extractor, blocks_of, extract, load_extractor
+from reprogan.evaluation.extractors import blocks_of, extract, load_extractor
 from reprogan.evaluation.frechet import frechet_distance, moments
 from reprogan.evaluation.inception import class_shares, entropy, inception_score
-from reprogan.training.randomness import derive_seed
+from reprogan.evaluation.inputs import ALL, chosen, data_of, open_samples, there_and_back, warn_of_few
+from reprogan.evaluation.modes import score_points, score_stacked
+from reprogan.evaluation.reconstruction import reconstruction_scores
 
-# Below this many images a dimension, the distance says more about the number of images than about the images.
-IMAGES_PER_DIMENSION = 10
+
+def score_variant(name: str, variant: Variant, evaluation: Evaluation, root: Path) -> dict[str, Any]:
+    """The scores of one variant from the files that the stages before left below `root`, as its data asks for them."""
+    data = root / "data/processed" / f"{variant.data}.h5"
+    samples, extractor = root / "samples" / name / "samples.h5", root / "models" / variant.extractor
+    if variant.system == "classifier":
+        return score_classifier(root / "models" / name, data, evaluation)
+    if variant.data == "ring":
+        return score_points(samples, data, evaluation)
+    if variant.data == "stacked":
+        return score_stacked(samples, data, extractor, evaluation)
+    return score_generator(samples, data, extractor, evaluation, variant.view)
 
 
 def score_generator(
-    samples_path: Path, data_path: Path, extractor_folder: Path, evaluation: Evaluation
+    samples_path: Path, data_path: Path, extractor_folder: Path, evaluation: Evaluation, view: View = ALL
 ) -> dict[str, Any]:
     """Score generated images against the held-out ones of the prepared data, in the features of a classifier.
 
     `count` images on each side, or as many as there are. Beside the distance stands its floor: that of as many
     real training images against the same held-out ones. Entropies are in nats, distances in squared units of the
-    features. Raises UserError if a file is missing, damaged, or of images or classes unlike the extractor's.
+    features. Enlarged images are reduced to the data's size by the mean of areas; `view` names the classes that real
+    images are of. Conditional samples add the share whose class is the one asked for; an autoencoder's, what
+    `reconstruction_scores` gives. Raises UserError if a file is missing, damaged, or of images or classes unlike the
+    extractor's.
     """
     extractor = load_extractor(extractor_folder)
-    data = _data_of(extractor, data_path)
-    with _samples(samples_path, data.image_shape) as samples:
-        n_fake = min(evaluation.count, len(samples), data.counts["train"])  # as many as the floor can have
-        fake = extract(extractor, blocks_of(samples, n_fake))
-    real_images, _ = _chosen(data_path, "test", evaluation.seed, evaluation.count)
+    data = data_of(extractor, data_path)
+    height, width = data.image_shape[1:]
+    real_images, _ = chosen(data_path, "test", evaluation, view)
+    floor_images, _ = chosen(data_path, "train", evaluation, view)
+    with open_samples(samples_path, data.image_shape, view.size) as samples:
+        images = samples["images"]
+        n_fake = min(len(floor_images), len(images))  # as many as the floor can have
+        fake = extract(extractor, (reduce(block, height, width) for block in blocks_of(images, n_fake)))
+        more = reconstruction_scores(samples, data_path, view)
+        if "asked_for" in samples:
+            asked_for = torch.from_numpy(samples["asked_for"][:n_fake])
+            more["conditional_accuracy"] = int((fake.logits.argmax(1) == asked_for).sum()) / n_fake
+    # Enlarging blurs: real images go the same way there and back, else no generator could reach the floor.
+    real_images, floor_images = (there_and_back(some, view.size) for some in (real_images, floor_images[:n_fake]))
     real = extract(extractor, blocks_of(real_images, len(real_images)))
-    floor_images, _ = _chosen(data_path, "train", evaluation.seed, n_fake)
     floor = extract(extractor, blocks_of(floor_images, len(floor_images)))
     real_moments = moments(real.features, f"{data_path}: test")
     if real_moments.trace == 0:
@@ -51,10 +69,10 @@ def score_generator(
         )
     distance = frechet_distance(real_moments, moments(fake.features, str(samples_path)))
     n_real, dimensions = real.features.shape
-    _warn_of_few(str(samples_path), n_fake, dimensions)
-    _warn_of_few(f"{data_path}: test", n_real, dimensions)
+    warn_of_few(str(samples_path), n_fake, dimensions)
+    warn_of_few(f"{data_path}: test", n_real, dimensions)
     shares = class_shares(fake.logits)
-    return {
+    return more | {
         "frechet_distance": distance,
         "frechet_floor": frechet_distance(real_moments, moments(floor.features, f"{data_path}: train")),
         "frechet_relative": distance / real_moments.trace,
@@ -79,8 +97,8 @@ def score_classifier(model_folder: Path, data_path: Path, evaluation: Evaluation
     negative log-likelihood is the mean over the images, in nats. Raises UserError as `score_generator` does.
     """
     classifier = load_extractor(model_folder)
-    data = _data_of(classifier, data_path)
-    images, labels = _chosen(data_path, "test", evaluation.seed, evaluation.count)
+    data = data_of(classifier, data_path)
+    images, labels = chosen(data_path, "test", evaluation)
     logits = extract(classifier, blocks_of(images, len(images))).logits
     right = logits.argmax(1) == labels
     log_likelihood = torch.log_softmax(logits.to(torch.float64), 1).gather(1, labels[:, None])
@@ -108,65 +126,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _data_of(extractor: Extractor, data_path: Path) -> hdf5.Description:
-    """The description of the prepared data. Raises UserError if the extractor was trained on other data."""
-    data, trained = hdf5.describe(data_path), extractor.description
-    for what, found, expected in (
-        ("data set", trained.data, data.name),
-        ("image shape", trained.image_shape, data.image_shape),
-        ("classes", trained.classes, data.classes),
-    ):
-        if found != expected:
-            raise UserError(
-                f"models/{trained.variant}: its {what}: {found}; expected {expected} as in {data_path}; "
-                f"run `dvc repro train@{trained.variant}`"
-            )
-    return data
-
-
-@contextmanager
-def _samples(path: Path, image_shape: tuple[int, int, int]) -> Iterator[h5py.Dataset]:
-    """Open a samples file and yield its images, uint8 (N, *image_shape). Raises UserError if it holds no such thing."""
-    again = f"run `dvc repro -f sample@{path.parent.name}`"
-    if not path.is_file():
-        raise UserError(f"{path}: not there; {again}")
-    try:
-        file = h5py.File(path, "r")
-    except PermissionError:
-        raise
-    except OSError as error:
-        reason = "truncated" if "truncated" in str(error) else "not an HDF5 file"
-        raise UserError(f"{path}: {reason}; expected a samples file; {again}") from None
-    with file:
-        images = file.get("images")
-        if not isinstance(images, h5py.Dataset):
-            raise UserError(f"{path}: no dataset `images`; expected a samples file; {again}")
-        if images.dtype != "uint8" or images.shape[1:] != image_shape or 0 in images.shape:
-            raise UserError(
-                f"{path}: images are {images.dtype} {images.shape}; expected uint8 (N, "
-                f"{', '.join(map(str, image_shape))}) as in the data; {again}"
-            )
-        yield images
-
-
-def _chosen(path: Path, split: hdf5.Split, seed: int, count: int) -> tuple[Tensor, Tensor]:
-    """The images and labels that stand for a split: the first `count` of a seeded permutation.
-
-    Never the first of the file: MNIST's halves come from different writers.
-    """
-    arrays = hdf5.read(path, split)
-    generator = torch.Generator().manual_seed(derive_seed(seed, f"evaluation {split}"))
-    chosen = torch.randperm(len(arrays.labels), generator=generator)[:count]
-    return torch.from_numpy(arrays.images)[chosen], torch.from_numpy(arrays.labels)[chosen]
-
-
-def _warn_of_few(name: str, count: int, dimensions: int) -> None:
-    if count < IMAGES_PER_DIMENSION * dimensions:
-        print(
-            f"reprogan: {name}: {count} images for {dimensions} feature dimensions; expected "
-            f"{IMAGES_PER_DIMENSION * dimensions} or more; the Fréchet distance leans on their number: "
-            "compare it only with scores of equal counts",
-            file=sys.stderr,
-        )

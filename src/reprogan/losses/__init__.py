@@ -19,9 +19,12 @@ def load(name: str, function: str) -> ModuleType:
 
 def check(name: str, function: str, where: str) -> None:
     """Raise UserError, whose key begins with `where`, if no objective of that name offers `function`."""
-    folder = Path(__file__).parent
-    known = sorted(
-        path.stem for path in folder.glob("[a-z]*.py") if f"\ndef {function}(" in path.read_text(encoding="utf-8")
-    )
+    known = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if offers(path.stem, function))
     if name not in known:
         raise UserError(f"{where}loss: found {name!r}; expected one of {', '.join(known)}")
+
+
+def offers(name: str, function: str) -> bool:
+    """Whether there is an objective of that name with that function; nothing is imported."""
+    path = Path(__file__).parent / f"{name}.py"
+    return path.is_file() and f"\ndef {function}(" in path.read_text(encoding="utf-8")

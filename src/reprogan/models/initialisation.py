@@ -1,16 +1,22 @@
 """Weight initialisation that several architectures share."""
 
-from torch import nn
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 
 def normal_weights(network: nn.Module, std: float) -> None:
-    """Draw convolution and linear weights from N(0, std²), normalisation scales from N(1, std²); biases become 0.
+    """Draw convolution and linear weights from N(0, std²), BatchNorm's scales from N(1, std²); biases become 0.
 
     Source: Radford et al. 2016 (DCGAN), Section 4, with std = 0.02.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, std)
+            # Under spectral normalisation `weight` is computed anew from the original at each use.
+            spectral = is_parametrized(module, "weight")
+            weight = module.parametrizations.weight.original if spectral else module.weight  # type: ignore[union-attr]
+            nn.init.normal_(cast(Tensor, weight), 0.0, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d) and module.affine:

@@ -1,4 +1,4 @@
-"""Latents: where a generator's images come from."""
+"""Latents and labels: where a generator's images come from."""
 
 from typing import cast
 
@@ -15,3 +15,25 @@ def draw_latents(network: nn.Module, count: int, source: torch.Generator) -> Ten
     if network.latent_distribution == "uniform":
         return z.uniform_(-1, 1, generator=source)
     return z.normal_(generator=source)
+
+
+def classes_of(network: nn.Module) -> int:
+    """How many classes the generator or discriminator `network` is told of; 0 for one that takes no labels."""
+    return cast(int, getattr(network, "classes", 0))
+
+
+def draw_labels(network: nn.Module, count: int, source: torch.Generator) -> Tensor | None:
+    """`count` labels int64 (count,), each class as likely, for a conditional generator; None for any other."""
+    classes = classes_of(network)
+    return torch.randint(classes, (count,), generator=source, device=source.device) if classes else None
+
+
+def labels_in_turn(network: nn.Module, first: int, count: int, device: torch.device) -> Tensor | None:
+    """Labels first, first + 1, … modulo the classes, int64 (count,), for a conditional generator; else None."""
+    classes = classes_of(network)
+    return torch.arange(first, first + count, device=device) % classes if classes else None
+
+
+def told(network: nn.Module, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    """What `network` makes of `inputs`, told the labels where there are any."""
+    return network(inputs) if labels is None else network(inputs, labels)

@@ -1,6 +1,7 @@
-"""Linear and dropout layers that compute as torch's own do, faster where torch's own are slow on a CPU."""
+"""Layers that several architectures share; some compute as torch's own do, faster where those are slow on a CPU."""
 
 import os
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,27 @@ def _mkl_is_slow(inputs: Tensor) -> bool:
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+Norm = Literal["batch", "instance", "layer", "spectral", "none"]
+"""How a convolutional discriminator is kept in bounds."""
+
+
+def norm_layer(norm: Norm, channels: int) -> nn.Module:
+    """The layer after a convolution: "layer" normalises over channels and positions of one image (Ba et al. 2016).
+
+    "spectral" normalises weights instead (`spectral_norm`), so there is nothing after the convolution.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "instance":
+        return nn.InstanceNorm2d(channels, affine=True)
+    return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
+
+
+def spectral_norm(layer: nn.Module) -> nn.Module:
+    """Divide a layer's weight by its largest singular value, by one power iteration a pass (Miyato et al. 2018)."""
+    return nn.utils.parametrizations.spectral_norm(layer)
 
 
 _STOCK: dict[type, type[nn.Module]] = {Linear: nn.Linear, Dropout: nn.Dropout}

@@ -16,7 +16,7 @@ from reprogan.errors import UserError
 from reprogan.models import architecture
 
 DESCRIPTION = "model.json"
-MAIN_NETWORKS = ("generator", "classifier")
+MAIN_NETWORKS = ("generator", "decoder", "classifier")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Trained:
 
     description: Description
     networks: dict[str, nn.Module]
+
+    @property
+    def draws(self) -> bool:
+        """Whether images can be drawn from it: it has a generator, or a decoder whose codes have a distribution."""
+        return any(hasattr(network, "latent_distribution") for network in self.networks.values())
 
 
 def save(folder: Path, description: Description, networks: dict[str, nn.Module]) -> None:
@@ -90,10 +95,11 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Trained:
 
 
 def main_weights(folder: Path) -> Path:
-    """The file whose sha256 names the model: the generator's weights, or the classifier's."""
+    """The file whose sha256 names the model: the generator's weights, the decoder's or the classifier's."""
     for name in MAIN_NETWORKS:
         if (path := folder / f"{name}.safetensors").is_file():
             return path
     raise UserError(
-        f"{folder}: no generator.safetensors or classifier.safetensors; run `dvc repro train@{folder.name}`"
+        f"{folder}: no {', '.join(f'{name}.safetensors' for name in MAIN_NETWORKS)}; run "
+        f"`dvc repro train@{folder.name}`"
     )

@@ -13,6 +13,12 @@ from reprogan.errors import UserError
 # State that training keeps beside the weights: the running statistics of BatchNorm and spectral normalisation.
 _NOT_WEIGHTS = ("running_mean", "running_var", "num_batches_tracked", "._u", "._v")
 
+_EXTRAS = {
+    "reconstructions.png": "Held-out images, and under each its reconstruction",
+    "latents.png": "The codes of the held-out images, coloured by class: the two axes along which they vary most",
+    "attention.png": "A marked point of a generated image, and beside it where that point looks; a block a layer",
+}
+
 
 @dataclass(frozen=True)
 class History:
@@ -42,6 +48,7 @@ class Contents:
     history: History | None = None
     grid: Picture | None = None
     progress: Picture | None = None
+    extras: dict[str, Picture] = field(default_factory=dict)  # {caption: picture} of what only some systems draw
     scores: dict[str, Any] | None = None
 
 
@@ -59,6 +66,7 @@ def read_contents(name: str, variant: Variant, root: Path) -> Contents:
         _history(model / "history.csv", name),
         _picture(samples / "grid.png", name),
         _picture(samples / "progress.png", name),
+        {caption: picture for file, caption in _EXTRAS.items() if (picture := _picture(samples / file, name))},
         _json(root / "metrics" / f"{name}.json", "evaluate", name),
     )
 

@@ -44,15 +44,17 @@ def draw_charts(history: History) -> list[Chart]:
 
 
 def _title(column: str) -> str:
+    if column in ("real_probability", "fake_probability"):
+        return _PROBABILITY
+    if column in ("real_logit", "fake_logit"):
+        return "Mean logit"
     if column == "loss" or column.endswith("_loss"):
         return "Loss"
-    if column.endswith("_probability"):
-        return _PROBABILITY
     return column.replace("_", " ").capitalize()
 
 
 def _label(column: str) -> str:
-    for ending in ("_loss", "_probability"):
+    for ending in ("_loss", "_probability", "_logit"):
         column = column.removesuffix(ending)
     return {"real": "on real images", "fake": "on fake images"}.get(column, column.replace("_", " "))
 

@@ -22,8 +22,9 @@ _IMAGES_PER_DIMENSION = 10
 
 @dataclass(frozen=True)
 class League:
-    """Generators whose scores may be compared: one data set, one extractor, equal counts. Best first."""
+    """Generators whose scores may be compared: one data set, size and extractor, equal counts. Best first."""
 
+    title: str
     scale: dict[str, Any]  # the scores that all of them share: data, extractor, counts, floor
     rows: list[Contents]
 
@@ -48,8 +49,10 @@ def write_report(params: Parameters, root: Path) -> Path:
 def render(profile: str, contents: list[Contents]) -> str:
     """The page as HTML, with everything that it shows inside it."""
     generators = [row for row in contents if row.variant.system != "classifier"]
+    by_modes = [row for row in generators if "modes_covered" in (row.scores or {})]
     classifiers = [row for row in contents if row.variant.system == "classifier"]
-    leagues = _leagues(row for row in generators if row.scores)
+    leagues = _leagues(row for row in generators if "inception_score" in (row.scores or {}))
+    mode_leagues = _mode_leagues(by_modes)
     classifiers.sort(key=lambda row: -row.scores["accuracy"] if row.scores else 1.0)  # stable: else as in params.yaml
     unscored = [row for row in generators if not row.scores]
     environment = jinja2.Environment(
@@ -63,12 +66,19 @@ def render(profile: str, contents: list[Contents]) -> str:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         profile=profile,
         leagues=leagues,
+        mode_leagues=mode_leagues,
         unscored=unscored,
         classifiers=classifiers,
-        rows=[*(row for league in leagues for row in league.rows), *unscored, *classifiers],
+        rows=[
+            *(row for league in leagues for row in league.rows),
+            *(row for rows in mode_leagues for row in rows),
+            *unscored,
+            *classifiers,
+        ],
         count=len(contents),
         data=sorted({source["data"] for row in contents if (source := row.scores or row.model)}),
         charts={row.name: draw_charts(row.history) if row.history else [] for row in contents},
+        captions={row.name: _caption(row) for row in contents},
         parameters={row.name: list(_flat(row.variant.model_dump(mode="json"))) for row in contents},
     )
 
@@ -78,12 +88,45 @@ def _leagues(scored: Iterable[Contents]) -> list[League]:
     groups: dict[tuple[Any, ...], list[Contents]] = {}
     for row in scored:
         scores = row.scores or {}
-        scale = tuple(scores[key] for key in ("data", "extractor", "extractor_sha256", "n_real", "n_fake"))
-        groups.setdefault(scale, []).append(row)
+        shared = tuple(scores[key] for key in ("data", "extractor", "extractor_sha256", "n_real", "n_fake"))
+        groups.setdefault((row.variant.system == "autoencoder", row.variant.view.size or 0, shared), []).append(row)
     return [
-        League(rows[0].scores or {}, sorted(rows, key=lambda row: float((row.scores or {})["frechet_distance"])))
+        League(
+            _title(*key[:2]),
+            rows[0].scores or {},
+            sorted(rows, key=lambda row: float((row.scores or {})["frechet_distance"])),
+        )
+        for key, rows in sorted(groups.items())
+    ]
+
+
+def _title(reconstructs: bool, size: int) -> str:
+    """What the scores of a league are of; an autoencoder draws nothing, its reconstructions are scored."""
+    return ("Reconstructions" if reconstructs else "Generators") + (f" at {size}×{size}" if size else "")
+
+
+def _mode_leagues(scored: Iterable[Contents]) -> list[list[Contents]]:
+    """Group by data set, and order by modes covered, then by the evenness of the samples."""
+    groups: dict[str, list[Contents]] = {}
+    for row in scored:
+        groups.setdefault((row.scores or {})["data"], []).append(row)
+    return [
+        sorted(rows, key=lambda row: (-(row.scores or {})["modes_covered"], (row.scores or {})["reverse_kl"]))
         for _, rows in sorted(groups.items())
     ]
+
+
+def _caption(row: Contents) -> str:
+    """What a variant's grid shows."""
+    if row.variant.system == "classifier":
+        return "The held-out images it is least sure of, worst first"
+    if row.variant.system == "autoencoder":
+        return "Held-out images, and under each its reconstruction"
+    if row.variant.data == "ring":
+        return "The points it draws"
+    if (row.scores or {}).get("conditional_accuracy") is not None:
+        return "A row a class, the same latents in each"
+    return "Drawn from fixed latents"
 
 
 def _flat(block: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

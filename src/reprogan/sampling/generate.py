@@ -1,13 +1,13 @@
-"""Images drawn from a trained generator: image i is a function of (seed, i) alone."""
+"""Images drawn from a trained generator: image i is a function of (seed, i) and of its class alone."""
 
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from reprogan.data.batches import to_uint8
+from reprogan.data.batches import as_data
 from reprogan.errors import UserError
-from reprogan.models.latents import draw_latents
+from reprogan.models.latents import classes_of, draw_latents, labels_in_turn, told
 from reprogan.models.trained import Trained
 from reprogan.training.randomness import Randomness
 
@@ -15,24 +15,44 @@ BLOCK = 100  # images computed together; a kernel's sums may differ with the bat
 
 
 @torch.no_grad()
-def generate(trained: Trained, count: int, seed: int, first: int = 0) -> Iterator[Tensor]:
-    """Images first .. first + count - 1 of the sequence that `seed` names, as uint8 (<= 100, C, H, W) on the CPU.
+def generate(trained: Trained, count: int, seed: int, first: int = 0, label: int | None = None) -> Iterator[Tensor]:
+    """Images first .. first + count - 1 of the sequence that `seed` names, as the data is, on the CPU.
 
+    uint8 (<= 100, C, H, W), or points float32 (<= 100, 2, 1, 1). A conditional generator draws all of class `label`, or
+    without one image i of class i modulo the number of classes; the latent of image i is the same for every class.
     Whole blocks are computed and cut, so an image has the same bytes whichever others are asked for with it.
-    Raises UserError for a model that has no generator, or fewer than one image.
+    Raises UserError for a model that has no generator, a class that is not there, or fewer than one image.
     """
-    if "generator" not in trained.networks:
+    generator = generator_of(trained)
+    classes = classes_of(generator)
+    if label is not None and not classes:
         raise UserError(
-            f"{trained.description.variant}: a {trained.description.system} draws no images; choose a generator"
+            f"{trained.description.variant}: class {label} of a model that is told no classes; expected none; "
+            "choose a conditional model"
         )
+    if label is not None and not 0 <= label < classes:
+        raise UserError(f"{trained.description.variant}: class {label}; expected 0 to {classes - 1}")
     if count < 1 or first < 0:
         raise UserError(f"{count} images from image {first} on; expected at least 1 image, from image 0 or later")
-    generator = trained.networks["generator"]
     device = next(generator.parameters()).device
     randomness = Randomness(seed, torch.device("cpu"))  # latents are the same on every device
     for block in range(first // BLOCK, (first + count - 1) // BLOCK + 1):
         source = randomness.generator("sample", block)
-        z = draw_latents(generator, BLOCK, source)
-        images = to_uint8(generator(z.to(device))).cpu()
+        z = draw_latents(generator, BLOCK, source).to(device)
         start = block * BLOCK
+        labels = labels_in_turn(generator, start, BLOCK, device)
+        if labels is not None and label is not None:
+            labels = torch.full_like(labels, label)
+        images = as_data(told(generator, z, labels)).cpu()
         yield images[max(first - start, 0) : first + count - start]
+
+
+def generator_of(trained: Trained) -> nn.Module:
+    """The network that draws images from latents. Raises UserError if the model has none."""
+    for network in trained.networks.values():
+        if hasattr(network, "latent_distribution"):
+            return network
+    raise UserError(
+        f"{trained.description.variant}: a model of system {trained.description.system} draws no images; choose a "
+        "generator"
+    )

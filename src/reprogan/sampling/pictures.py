@@ -1,4 +1,4 @@
-"""Tensors to PNG files: grids and the strip that shows training's progress."""
+"""Tensors to PNG files: grids, scatter plots and the strip that shows training's progress."""
 
 from pathlib import Path
 
@@ -11,6 +11,12 @@ from reprogan.atomic import atomic_path
 _GAP = 2
 _PAPER = 127
 _CAPTION_HEIGHT = 16
+_SIDE = 480  # of a scatter plot, in pixels
+POINTS_EXTENT = 1.5  # what a plot of generated points shows; those of the ring lie near the unit circle
+# Ten colours that differ in hue and in brightness, in turn for more classes.
+_COLOURS = (
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999933", "#882255", "#44aa99", "#555555",
+)  # fmt: skip
 
 
 def grid(images: Tensor, columns: int, scale: int = 1) -> Image.Image:
@@ -28,6 +34,20 @@ def grid(images: Tensor, columns: int, scale: int = 1) -> Image.Image:
         top, left = row * (height + _GAP) + _GAP, column * (width + _GAP) + _GAP
         pixels[top : top + height, left : left + width] = image  # a grey one fills all three channels
     return Image.fromarray(pixels.numpy())
+
+
+def scatter(points: Tensor, labels: Tensor | None = None, side: int = _SIDE, extent: float = 1.05) -> Image.Image:
+    """Points (N, 2), y upwards, within ±`extent`, as dots on white, no others; `labels` int64 (N,) choose colours."""
+    picture = Image.new("RGB", (side, side), "white")
+    draw = ImageDraw.Draw(picture)
+    radius = max(1, side // 320)
+    colours = [0] * len(points) if labels is None else labels.tolist()
+    for (x, y), colour in zip(points.tolist(), colours, strict=True):
+        if not (abs(x) <= extent and abs(y) <= extent):
+            continue
+        column, row = round((1 + x / extent) / 2 * (side - 1)), round((1 - y / extent) / 2 * (side - 1))
+        draw.rectangle((column - radius, row - radius, column + radius, row + radius), _COLOURS[colour % len(_COLOURS)])
+    return picture
 
 
 def captioned_row(pictures: list[Image.Image], captions: list[str]) -> Image.Image:
@@ -49,7 +69,12 @@ def save_png(picture: Image.Image, path: Path) -> None:
 
 
 def progress_strip(images: Tensor, images_seen: Tensor, columns: int = 5) -> Image.Image:
-    """uint8 (milestones, 64, C, H, W) and int64 (milestones,) => a grid of columns² images a milestone, captioned."""
-    shown = images[:, : columns**2]
-    grids = [grid(milestone, columns) for milestone in shown]
-    return captioned_row(grids, [f"{count:,}" for count in images_seen.tolist()])
+    """What training drew at each milestone, captioned with the images seen, int64 (milestones,).
+
+    uint8 (milestones, n, C, H, W) => a grid of columns² images each; points (milestones, n, 2, 1, 1) => a scatter plot.
+    """
+    if images.dtype == torch.float32:
+        pictures = [scatter(points.flatten(1), side=_SIDE // 3, extent=POINTS_EXTENT) for points in images]
+    else:
+        pictures = [grid(milestone, columns) for milestone in images[:, : columns**2]]
+    return captioned_row(pictures, [f"{count:,}" for count in images_seen.tolist()])

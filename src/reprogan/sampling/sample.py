@@ -2,42 +2,92 @@
 
 from pathlib import Path
 
+import h5py
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from reprogan.config import Compute, Sampling
+from reprogan.config import Compute, Sampling, View
 from reprogan.data import hdf5
 from reprogan.data.batches import to_float
+from reprogan.data.hdf5 import POINT, Arrays
+from reprogan.data.view import choose, enlarge
 from reprogan.errors import UserError
 from reprogan.models import trained
-from reprogan.sampling.generate import BLOCK, generate
-from reprogan.sampling.pictures import grid, progress_strip, save_png
+from reprogan.models.latents import classes_of
+from reprogan.sampling import attention, autoencoder
+from reprogan.sampling.generate import BLOCK, generate, generator_of
+from reprogan.sampling.pictures import POINTS_EXTENT, grid, progress_strip, save_png, scatter
 from reprogan.training.device import set_up_device
 
 _GRID_IMAGES = 100
 _GRID_COLUMNS = 10
-_SCALE = 2
+_LARGE = 48  # images with longer sides are not magnified
 
 
-def sample_variant(model: Path, data: Path, sampling: Sampling, compute: Compute, out: Path) -> None:
+def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, compute: Compute, out: Path) -> None:
     """Draw from the model in the folder `model` and write pictures and images to the folder `out`.
 
-    A generator gives samples.h5 (streamed), grid.png and progress.png; a classifier gives grid.png, the hundred
-    held-out images of the file `data` of whose class it is least sure.
+    A generator gives samples.h5 (streamed), grid.png and progress.png, with attention layers also attention.png; an
+    autoencoder what it makes of the held-out images of the file `data`, a variational one images from its prior too;
+    a classifier grid.png, the hundred held-out images of whose class it is least sure.
     """
     device = set_up_device(compute)
     model_trained = trained.load(model, device)
-    if "generator" in model_trained.networks:
-        progress = _progress(model / "progress.safetensors")
-        _write_samples(model_trained, sampling, out / "samples.h5")
-        shown = torch.cat(list(generate(model_trained, _GRID_IMAGES, sampling.seed)))
-        if progress:
-            save_png(progress_strip(progress["images"], progress["images_seen"]), out / "progress.png")
+    description = hdf5.describe(data)
+    held_out = choose(hdf5.read(data, "test"), description, view, f"variant {model.name}: ", limit=False)
+    scale = 1 if model_trained.description.image_shape[1] > _LARGE else 2
+    if "classifier" in model_trained.networks:
+        save_png(grid(_least_sure(model_trained, held_out, view.size), _GRID_COLUMNS, scale), out / "grid.png")
+        return
+
+    progress = _progress(model / "progress.safetensors")
+    with hdf5.create(out / "samples.h5") as file:
+        file.attrs["seed"] = sampling.seed
+        file.attrs["variant"] = model_trained.description.variant
+        if "encoder" not in model_trained.networks:
+            _draw(model_trained, sampling, scale, file, out)
+        else:
+            made = autoencoder.reconstruct(model_trained, held_out, view.size, sampling.seed)
+            autoencoder.store(file, made)
+            pairs = autoencoder.reconstruction_grid(made, scale)
+            save_png(autoencoder.latent_scatter(made), out / "latents.png")
+            if made.log_variance is not None:
+                _draw(model_trained, sampling, scale, file, out)
+                save_png(pairs, out / "reconstructions.png")
+            else:  # draws nothing by itself: its reconstructions are scored
+                file["images"] = made.reconstructions[: sampling.count].numpy()
+                save_png(pairs, out / "grid.png")
+    if progress:
+        save_png(progress_strip(progress["images"], progress["images_seen"]), out / "progress.png")
+
+
+def _draw(model: trained.Trained, sampling: Sampling, scale: int, file: h5py.File, out: Path) -> None:
+    """Stream the samples to `file` and write the pictures of them."""
+    generator = generator_of(model)
+    classes = classes_of(generator)
+    images = None
+    position = 0
+    for block in generate(model, sampling.count, sampling.seed):
+        if images is None:
+            images = file.create_dataset("images", (sampling.count, *block.shape[1:]), block.numpy().dtype)
+        images[position : position + len(block)] = block.numpy()
+        position += len(block)
+    if classes:
+        file["asked_for"] = torch.arange(sampling.count).remainder(classes).numpy()
+    if model.description.image_shape == POINT:
+        points = torch.from_numpy(file["images"][()]).flatten(1)
+        save_png(scatter(points, extent=POINTS_EXTENT), out / "grid.png")
+        return
+    if classes:  # a row a class, the same latents in every row
+        shown = [next(generate(model, _GRID_COLUMNS, sampling.seed, label=label)) for label in range(min(classes, 10))]
+        save_png(grid(torch.cat(shown), _GRID_COLUMNS, scale), out / "grid.png")
     else:
-        shown = _least_sure(model_trained, data)
-    save_png(grid(shown, _GRID_COLUMNS, _SCALE), out / "grid.png")
+        shown = list(generate(model, _GRID_IMAGES, sampling.seed))
+        save_png(grid(torch.cat(shown), _GRID_COLUMNS, scale), out / "grid.png")
+    if attention.has_attention(model):
+        save_png(attention.attention_picture(model, sampling.seed), out / "attention.png")
 
 
 def _progress(path: Path) -> dict[str, Tensor] | None:
@@ -50,27 +100,14 @@ def _progress(path: Path) -> dict[str, Tensor] | None:
         raise UserError(f"{path}: damaged ({error}); run `dvc repro -f train@{path.parent.name}`") from None
 
 
-def _write_samples(model: trained.Trained, sampling: Sampling, path: Path) -> None:
-    """Stream the images for scoring to an HDF5 file: `images` uint8 (count, C, H, W)."""
-    with hdf5.create(path) as file:
-        file.attrs["seed"] = sampling.seed
-        file.attrs["variant"] = model.description.variant
-        images = file.create_dataset("images", (sampling.count, *model.description.image_shape), "uint8")
-        position = 0
-        for block in generate(model, sampling.count, sampling.seed):
-            images[position : position + len(block)] = block.numpy()
-            position += len(block)
-
-
 @torch.no_grad()
-def _least_sure(model: trained.Trained, data: Path) -> Tensor:
+def _least_sure(model: trained.Trained, held_out: Arrays, size: int | None) -> Tensor:
     """The held-out images to whose own class the classifier gives the least probability, worst first: uint8."""
-    split = hdf5.read(data, "test")
-    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+    images, labels = torch.from_numpy(held_out.images), torch.from_numpy(held_out.labels)
     classifier = model.networks["classifier"]
     device = next(classifier.parameters()).device
     sure = []
     for start in range(0, len(images), BLOCK):
-        logits = classifier(to_float(images[start : start + BLOCK].to(device))).cpu()
+        logits = classifier(enlarge(to_float(images[start : start + BLOCK].to(device)), size)).cpu()
         sure.append(logits.log_softmax(1).gather(1, labels[start : start + BLOCK, None]).flatten())
     return images[torch.cat(sure).argsort(stable=True)[:_GRID_IMAGES]]

@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from reprogan import losses
 from reprogan.config import Strict
 from reprogan.systems.adam import Adam
-from reprogan.systems.system import Beta, Draws, NextBatch
+from reprogan.systems.system import Beta, Draws, NextBatch, Position
 
 LOSS_FUNCTION = "classification_loss"
 
@@ -42,11 +42,11 @@ class System:
         }
         self._shift = objective.shift
 
-    def step(self, next_batch: NextBatch, draws: Draws, position: int) -> tuple[Tensor, ...]:
+    def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         batch = next_batch()
         images = batch.images
         if self._shift:
-            images = shift_images(images, self._shift, draws.generator("shift", position))
+            images = shift_images(images, self._shift, draws.generator("shift", position.images_seen))
         logits = self.classifier(images)
         loss = self._loss.classification_loss(logits, batch.labels)
         self.optimisers["classifier"].descend(loss)

@@ -1,6 +1,7 @@
 """What the trainer asks of a system, and how one is found by name."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,14 @@ NextBatch = Callable[[], Batch]
 """A fresh batch of training images; a step may ask for several."""
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands before a step: `images_seen`, and the `share` of its budget that this is, 0 to 1."""
+
+    images_seen: int
+    share: float
+
+
 class Draws(Protocol):
     """The random draws of one step (see training/randomness.py)."""
 
@@ -38,19 +47,23 @@ class System(Protocol):
     averaged: tuple[str, ...]  # the networks of which a weight average can be kept
     losses: tuple[str, ...]  # the names of what `step` returns
 
-    def step(self, next_batch: NextBatch, draws: Draws, position: int) -> tuple[Tensor, ...]:
+    def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         """Train on one batch (or several). Returns one detached scalar a name in `losses`, still on the device."""
         ...
 
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> Tensor | None:
-        """64 images, uint8 (64, C, H, W) on the CPU, always from the same latents; None if the system makes none."""
+        """A few images or points on the CPU, always from the same latents, as samples are; None if there are none."""
         ...
 
 
 def build(name: str, networks: Mapping[str, nn.Module], objective: dict[str, Any], where: str) -> System:
-    """The system `systems/<name>.py` around `networks`. Raises UserError if its `objective` block is wrong."""
+    """The system `systems/<name>.py` around `networks`. Raises UserError if its block is wrong or not for them."""
     module = _module(name, where)
-    return module.System(networks, parse(module.Objective, objective, where + "objective."))
+    parsed = parse(module.Objective, objective, where + "objective.")
+    try:
+        return module.System(networks, parsed)
+    except UserError as error:
+        raise UserError(f"{where}{error}") from None
 
 
 def check(name: str, objective: dict[str, Any], where: str) -> None:

@@ -160,8 +160,7 @@ def _add_data(tracking: Tracking, run: "Run", name: str, digest: str, path: str)
 def _artifacts(made: _Made, root: Path) -> dict[str, Path]:
     """The small files that a run shows, by their names there; samples.h5 stays in DVC, named by its md5."""
     files = {
-        "grid.png": made.samples / "grid.png",
-        "progress.png": made.samples / "progress.png",
+        **{path.name: path for path in sorted(made.samples.glob("*.png"))},
         "history.csv": made.model / "history.csv",
         "metrics.json": made.metrics,
         **{f"pipeline/{name}": root / name for name in _PIPELINE_FILES},

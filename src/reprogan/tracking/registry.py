@@ -158,11 +158,14 @@ def _signature(description: "Description") -> tuple["ModelSignature", Any]:
     from mlflow.models import ModelSignature
     from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-    images = Schema([TensorSpec(np.dtype("uint8"), (-1, *description.image_shape))])
+    points = description.image_shape == (2, 1, 1)
+    images = Schema([TensorSpec(np.dtype("float32" if points else "uint8"), (-1, *description.image_shape))])
+    if description.system == "autoencoder":
+        return ModelSignature(images, images), np.zeros((1, *description.image_shape), np.uint8)
     if description.system == "classifier":
         probabilities = Schema([TensorSpec(np.dtype("float32"), (-1, len(description.classes)))])
         return ModelSignature(images, probabilities), np.zeros((1, *description.image_shape), np.uint8)
-    params = ParamSchema([ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1)])
+    params = ParamSchema([ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1), ParamSpec("label", "long", -1)])
     return ModelSignature(None, images, params), ([0], {"seed": 1, "count": 4})  # the input itself plays no part
 
 

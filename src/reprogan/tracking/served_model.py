@@ -1,6 +1,7 @@
 """The model as MLflow serves it (models-from-code): MLflow runs this file, nothing is unpickled.
 
-A generator draws `count` images from `seed`, whatever its input; a classifier answers images with probabilities.
+A generator draws `count` images from `seed`, whatever its input; a classifier answers images with probabilities, an
+autoencoder that cannot draw with their reconstructions.
 """
 
 import sys
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST_COUNT = 10000
 LARGEST_SEED = 2**63 - 1
+DRAW_DEFAULTS = {"seed": 1, "count": 1, "label": -1}
 
 
 class ServedModel(PythonModel):
@@ -41,27 +43,32 @@ class ServedModel(PythonModel):
         model_input: np.ndarray,  # MLflow reads this hint and knows it only so
         params: dict[str, Any] | None = None,
     ) -> np.ndarray[Any, Any]:
-        """uint8 images (count, C, H, W) of a generator, or float32 probabilities (N, classes) of a classifier.
+        """uint8 images (count, C, H, W) of a generator (points are float32), or float32 probabilities (N, classes).
 
-        `params`: seed (0 or more) and count (1 to 10000), for generators. `model_input`: for classifiers uint8
-        images (N, C, H, W); generators need none. The same seed gives the same bytes. Raises MlflowException
-        (a client's mistake, status 400) for anything else.
+        `params`: seed (0 or more), count (1 to 10000) and, where it is told classes, label (-1: each in turn), for
+        generators. `model_input`: for classifiers and autoencoders uint8 images (N, C, H, W); generators need none. The
+        same seed gives the same bytes. Raises MlflowException (a client's mistake, status 400) for anything else.
         """
-        if "generator" in self.trained.networks:
+        if self.trained.draws:
             params = params or {}
-            return self._draw(seed=int(params.get("seed", 1)), count=int(params.get("count", 1)))
-        return self._classify(np.asarray(model_input))
+            return self._draw(*(int(params.get(key, default)) for key, default in DRAW_DEFAULTS.items()))
+        return self._answer(np.asarray(model_input))
 
-    def _draw(self, seed: int, count: int) -> np.ndarray[Any, Any]:
+    def _draw(self, seed: int, count: int, label: int) -> np.ndarray[Any, Any]:
         if not 1 <= count <= LARGEST_COUNT:
             raise MlflowException.invalid_parameter_value(f"count is {count}; expected 1 to {LARGEST_COUNT} images")
         if not 0 <= seed <= LARGEST_SEED:
             raise MlflowException.invalid_parameter_value(f"seed is {seed}; expected 0 to {LARGEST_SEED}")
+        from reprogan.errors import UserError
         from reprogan.sampling.generate import generate
 
-        return np.concatenate([block.numpy() for block in generate(self.trained, count, seed)])
+        try:
+            blocks = list(generate(self.trained, count, seed, label=None if label == -1 else label))
+        except UserError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
+        return np.concatenate([block.numpy() for block in blocks])
 
-    def _classify(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _answer(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         expected = self.trained.description.image_shape
         if images.dtype != np.uint8 or images.shape[1:] != expected or not 1 <= len(images) <= LARGEST_COUNT:
             raise MlflowException.invalid_parameter_value(
@@ -70,12 +77,14 @@ class ServedModel(PythonModel):
             )
         import torch
 
-        from reprogan.data.batches import to_float
+        from reprogan.data.batches import as_data, to_float
 
+        networks = self.trained.networks
         with torch.no_grad():
-            blocks = torch.from_numpy(images).split(100)
-            logits = torch.cat([self.trained.networks["classifier"](to_float(block)) for block in blocks])
-        return logits.softmax(dim=1).numpy()
+            blocks = [to_float(block) for block in torch.from_numpy(images).split(100)]
+            if "classifier" in networks:
+                return torch.cat([networks["classifier"](block) for block in blocks]).softmax(dim=1).numpy()
+            return torch.cat([as_data(networks["decoder"](networks["encoder"](block))) for block in blocks]).numpy()
 
 
 mlflow.models.set_model(ServedModel())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 _WARM_UP = 0.25
+_VECTORS = ("._u", "._v")  # as torch's spectral_norm names them
 
 
 class WeightAverage:
@@ -30,8 +31,12 @@ class WeightAverage:
 
 
 def _pairs(average: nn.Module, current: nn.Module) -> tuple[list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]]:
-    """The tensors to average, those they follow, and the pairs (whole numbers) that are copied instead."""
-    tensors = list(zip(average.state_dict().values(), current.state_dict().values(), strict=True))
-    blended = [(a, c) for a, c in tensors if a.is_floating_point()]
-    copied = [(a, c) for a, c in tensors if not a.is_floating_point()]
+    """The tensors to average, those they follow, and the pairs that are copied instead.
+
+    Copied are whole numbers and the singular vectors of spectral normalisation, which have length 1, as no mean has.
+    """
+    names = average.state_dict().keys()
+    tensors = list(zip(names, average.state_dict().values(), current.state_dict().values(), strict=True))
+    blended = [(a, c) for name, a, c in tensors if a.is_floating_point() and not name.endswith(_VECTORS)]
+    copied = [(a, c) for name, a, c in tensors if not a.is_floating_point() or name.endswith(_VECTORS)]
     return [a for a, _ in blended], [c for _, c in blended], copied

@@ -8,10 +8,11 @@ import torch
 
 from reprogan.atomic import write_atomically
 from reprogan.config import PARAMS_FILE, Compute, Variant
-from reprogan.data import hdf5
+from reprogan.data import hdf5, view
 from reprogan.data.batches import ResidentImages
 from reprogan.errors import UserError
 from reprogan.models import architecture, trained
+from reprogan.models.latents import classes_of
 from reprogan.systems import system as systems
 from reprogan.training.checkpoint import Checkpoints
 from reprogan.training.device import kernels, memory_format, set_up_device
@@ -30,21 +31,26 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
     """
     training = variant.training
     device = set_up_device(compute)
+    where = f"{PARAMS_FILE}: variants.{name}."
     description = hdf5.describe(data)
-    if training.batch_size > description.counts["train"]:
+    image_shape = view.image_shape(description, variant.view, where)
+    train_split = view.choose(hdf5.read(data, "train"), description, variant.view, where, limit=True)
+    if training.batch_size > len(train_split.labels):
         raise UserError(
-            f"{PARAMS_FILE}: variants.{name}.training.batch_size is {training.batch_size}; {data} holds "
-            f"{description.counts['train']} training images; lower it"
+            f"{where}training.batch_size is {training.batch_size}; {data} holds "
+            f"{len(train_split.labels)} training images; lower it"
         )
 
     # Networks and system, from the seed alone.
     randomness = Randomness(training.seed, device)
     torch.manual_seed(training.seed)
     randomness.seed_layers(-1)
-    where = f"{PARAMS_FILE}: variants.{name}."
-    networks = architecture.build(
-        variant.architecture, variant.network, description.image_shape, len(description.classes), where
-    )
+    networks = architecture.build(variant.architecture, variant.network, image_shape, len(description.classes), where)
+    if variant.view.classes is not None and any(classes_of(network) for network in networks.values()):
+        raise UserError(
+            f"{where}view.classes is {list(variant.view.classes)}; a conditional model is asked for every class of its "
+            "data; expected null"
+        )
     for network in networks.values():
         network.to(device).to(memory_format=memory_format(compute)).train()
     system = systems.build(variant.system, networks, variant.objective, where)
@@ -53,7 +59,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
         averages = {key: WeightAverage(networks[key], training.ema_half_life) for key in system.averaged}
 
     # What the bytes depend on names the checkpoints.
-    settings = variant.model_dump(mode="json", exclude={"sampling", "extractor"})
+    settings = variant.model_dump(mode="json", exclude={"sampling", "extractor", "extractor_architecture"})
     identity = fingerprint(
         {"variant": settings, "compute": compute.model_dump(mode="json"), "kernels": kernels(compute)}, data
     )
@@ -68,9 +74,12 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
         },
     )
 
-    train_split = hdf5.read(data, "train")
     images = ResidentImages(
-        torch.from_numpy(train_split.images), torch.from_numpy(train_split.labels), device, randomness.permutation
+        torch.from_numpy(train_split.images),
+        torch.from_numpy(train_split.labels),
+        device,
+        randomness.permutation,
+        variant.view.size,
     )
     run = Run(
         averages=averages,
@@ -84,7 +93,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
     if result.previews:
         counts = sorted(result.previews)
         progress = {
-            "images": torch.stack([result.previews[count] for count in counts]),
+            "images": torch.stack([result.previews[count] for count in counts]).contiguous(),
             "images_seen": torch.tensor(counts, dtype=torch.int64),
         }
         write_atomically(out / "progress.safetensors", safetensors.torch.save(progress))
@@ -96,7 +105,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
             system=variant.system,
             architecture=variant.architecture,
             network=variant.network,
-            image_shape=description.image_shape,
+            image_shape=image_shape,
             classes=description.classes,
             data=description.name,
             weights="average" if averages else "last",

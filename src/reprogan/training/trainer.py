@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from reprogan.config import Compute, Training
 from reprogan.data.batches import Batch, ResidentImages
 from reprogan.errors import TrainingDiverged
-from reprogan.systems.system import System
+from reprogan.systems.system import Position, System
 from reprogan.training.checkpoint import Checkpoints, State
 from reprogan.training.device import autocast
 from reprogan.training.ema import WeightAverage
@@ -28,7 +28,7 @@ class Run:
     totals: Tensor  # sums of the losses since the last row of the history, float32 (losses,), on the device
     steps: int  # since the last row
     history: History
-    previews: dict[int, Tensor]  # images seen => uint8 (64, C, H, W)
+    previews: dict[int, Tensor]  # images seen => what the system's `preview` gave
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def train(
                 optimiser.rate_factor = factor
             randomness.seed_layers(images_seen)
             with autocast(compute):
-                losses = system.step(next_batch, randomness, before)
+                losses = system.step(next_batch, randomness, Position(before, before / budget))
             for average in run.averages.values():
                 average.update(images_seen, images_seen - before)
             run.totals += torch.stack(losses)

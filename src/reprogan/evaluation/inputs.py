@@ -1,0 +1,99 @@
+"""What scores are computed from: the chosen real images, the samples file, and whether the extractor fits them."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import torch
+from torch import Tensor
+
+from reprogan.config import Evaluation, View
+from reprogan.data import hdf5
+from reprogan.data.batches import as_data, to_float
+from reprogan.data.view import choose, enlarge, reduce
+from reprogan.errors import UserError
+from reprogan.evaluation.extractors import BLOCK, Extractor
+from reprogan.training.randomness import derive_seed
+
+# Below this many images a dimension, the distance says more about the number of images than about the images.
+IMAGES_PER_DIMENSION = 10
+ALL = View(size=None, classes=None, per_class=None)
+"""The view of a variant that sees all of its data as it is."""
+
+
+def data_of(extractor: Extractor, data_path: Path) -> hdf5.Description:
+    """The description of the prepared data. Raises UserError if the extractor was trained on other data."""
+    data, trained = hdf5.describe(data_path), extractor.description
+    for what, found, expected in (
+        ("data set", trained.data, data.name),
+        ("image shape", trained.image_shape, data.image_shape),
+        ("classes", trained.classes, data.classes),
+    ):
+        if found != expected:
+            raise UserError(
+                f"models/{trained.variant}: its {what}: {found}; expected {expected} as in {data_path}; "
+                f"run `dvc repro train@{trained.variant}`"
+            )
+    return data
+
+
+@contextmanager
+def open_samples(
+    path: Path, image_shape: tuple[int, int, int], size: int | None = None, dtype: str = "uint8"
+) -> Iterator[h5py.File]:
+    """Open a samples file whose dataset `images` is `dtype` (N, *image_shape), enlarged to `size` if that is given.
+
+    Raises UserError if it holds no such thing.
+    """
+    shape = image_shape if size is None else (image_shape[0], size, size)
+    again = f"run `dvc repro -f sample@{path.parent.name}`"
+    if not path.is_file():
+        raise UserError(f"{path}: not there; {again}")
+    try:
+        file = h5py.File(path, "r")
+    except PermissionError:
+        raise
+    except OSError as error:
+        reason = "truncated" if "truncated" in str(error) else "not an HDF5 file"
+        raise UserError(f"{path}: {reason}; expected a samples file; {again}") from None
+    with file:
+        images = file.get("images")
+        if not isinstance(images, h5py.Dataset):
+            raise UserError(f"{path}: no dataset `images`; expected a samples file; {again}")
+        if images.dtype != dtype or images.shape[1:] != shape or 0 in images.shape:
+            raise UserError(
+                f"{path}: images are {images.dtype} {images.shape}; expected {dtype} (N, "
+                f"{', '.join(map(str, shape))}) as in the data; {again}"
+            )
+        yield file
+
+
+def chosen(path: Path, split: hdf5.Split, evaluation: Evaluation, view: View = ALL) -> tuple[Tensor, Tensor]:
+    """The images and labels that stand for a split: the first `count` of a seeded permutation of the view's classes.
+
+    Never the first of the file: MNIST's halves come from different writers.
+    """
+    arrays = choose(hdf5.read(path, split), hdf5.describe(path), view, f"{path}: ", limit=False)
+    generator = torch.Generator().manual_seed(derive_seed(evaluation.seed, f"evaluation {split}"))
+    order = torch.randperm(len(arrays.labels), generator=generator)[: evaluation.count]
+    return torch.from_numpy(arrays.images)[order], torch.from_numpy(arrays.labels)[order]
+
+
+def there_and_back(images: Tensor, size: int | None) -> Tensor:
+    """Real images uint8 (N, C, H, W) as they would be if a generator had made them at `size`."""
+    if size is None:
+        return images
+    blocks = (as_data(enlarge(to_float(block), size)) for block in images.split(BLOCK))
+    return torch.cat([reduce(block, *images.shape[2:]) for block in blocks])
+
+
+def warn_of_few(name: str, count: int, dimensions: int) -> None:
+    if count < IMAGES_PER_DIMENSION * dimensions:
+        print(
+            f"reprogan: {name}: {count} images for {dimensions} feature dimensions; expected "
+            f"{IMAGES_PER_DIMENSION * dimensions} or more; the Fréchet distance leans on their number: "
+            "compare it only with scores of equal counts",
+            file=sys.stderr,
+        )

@@ -1,0 +1,42 @@
+"""The Wasserstein objective, whose critic gives scores, not probabilities (Arjovsky et al. 2017).
+
+The critic must not change faster than the images do: a penalty on its gradients (Gulrajani et al. 2017), or clipped
+weights, see to that.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+RECORDS = ("wasserstein_estimate",)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """D(G(z)) - D(x), means over scores of any shape: the critic maximises the difference."""
+    return fake.mean() - real.mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """-D(G(z)), mean."""
+    return -fake.mean()
+
+
+def records(real: Tensor, fake: Tensor) -> tuple[Tensor, ...]:
+    """D(x) - D(G(z)): up to a factor, an estimate of the Wasserstein-1 distance of the two distributions."""
+    return (real.mean() - fake.mean(),)
+
+
+def penalty(
+    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, logits: Tensor, source: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(|∇D(x̂)| - 1)², mean over images; and the mean |∇D(x̂)| (Gulrajani et al. 2017, Equation 3, without λ).
+
+    x̂ lies on the line between a real and a generated image (N, C, H, W), at a place drawn from `source` for each.
+    """
+    place = torch.rand(len(real), 1, 1, 1, generator=source, device=real.device)
+    between = torch.lerp(real.detach(), fake.detach(), place).requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    # sqrt of a tensor is not the same on every CPU; a norm over rows is, and its gradient at 0 is defined.
+    norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return (norm - 1).square().mean(), norm.detach().mean()

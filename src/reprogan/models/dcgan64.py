@@ -1,0 +1,152 @@
+"""The convolutional GAN for 64×64 images; with self-attention and spectral normalisation it is the SAGAN.
+
+Sources: Radford et al. 2016 (DCGAN), Figure 1; Zhang et al. 2019, "Self-Attention Generative Adversarial Networks";
+layer sizes after Ogawa 2019, "PyTorch ni yoru hatten deep learning", chapter 5.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from reprogan.config import Strict
+from reprogan.errors import UserError
+from reprogan.models.initialisation import normal_weights
+from reprogan.models.layers import Norm, norm_layer, spectral_norm
+
+_SIZE = 64
+_REDUCTION = 8  # channels of queries and keys: an eighth (SAGAN, section 3)
+
+Side = Literal[4, 8, 16, 32]
+
+
+class Parameters(Strict):
+    """The `network` block of a variant whose architecture is `dcgan64`."""
+
+    latent_size: int = Field(ge=1)
+    latent_distribution: Literal["normal", "uniform"]
+    filters: int = Field(ge=1, description="channels next to the image; eight times as many at 4×4")
+    discriminator_norm: Norm
+    generator_spectral: bool = Field(description="spectral normalisation of the generator too, beside its BatchNorm")
+    generator_attention: tuple[Side, ...] = Field(strict=False, description="sides at which the generator attends")
+    discriminator_attention: tuple[Side, ...] = Field(strict=False, description="the same of the discriminator")
+    init_std: float | None = Field(gt=0, description="standard deviation of the initial weights; null: torch's own")
+
+
+class SelfAttention(nn.Module):
+    """x + γ · attention(x) over all positions: float32 (N, C, H, W) => the same shape; γ begins at 0.
+
+    Queries and keys have C/8 channels, values C; weights are the softmax over positions of q·k, not scaled
+    (SAGAN, Equations 1 to 3; the 1×1 convolution after the attention and the one for its values are one here).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // _REDUCTION)
+        self.query = spectral_norm(nn.Conv2d(channels, inner, 1))
+        self.key = spectral_norm(nn.Conv2d(channels, inner, 1))
+        self.value = spectral_norm(nn.Conv2d(channels, channels, 1))
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self._projections(x)
+        # The fused kernels want heads of one width: zeros change no product of query and key.
+        width = value.shape[2] - key.shape[2]
+        query, key = pad(query, (0, width)), pad(key, (0, width))
+        attended = scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
+        return x + self.gamma * attended.transpose(1, 2).reshape(x.shape)
+
+    def attention_map(self, x: Tensor) -> Tensor:
+        """How much each position (row) attends to each other: float32 (N, H·W, H·W), rows sum to 1.
+
+        Raises UserError if it would not fit into memory.
+        """
+        positions = x.shape[2] * x.shape[3]
+        wanted, there = len(x) * positions**2 * 4, _free_memory()
+        if wanted > there:
+            raise UserError(
+                f"self-attention over {x.shape[2]}×{x.shape[3]} positions of {len(x)} images: the map wants "
+                f"{wanted / 2**30:.1f} GiB; {there / 2**30:.1f} are free; choose fewer images or a lower resolution"
+            )
+        query, key, _ = self._projections(x)
+        return torch.softmax(query @ key.transpose(1, 2), 2)
+
+    def _projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys (N, H·W, C/8), values (N, H·W, C)."""
+        query, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        return query, key, value
+
+
+class Generator(nn.Module):
+    """z float32 (N, latent_size) => images float32 (N, C, 64, 64) in [-1, 1]."""
+
+    def __init__(self, parameters: Parameters, channels: int) -> None:
+        super().__init__()
+        z, f = parameters.latent_size, parameters.filters
+        self.latent_size = z
+        self.latent_distribution = parameters.latent_distribution
+        self.attends = bool(parameters.generator_attention)
+        layers: list[nn.Module] = [nn.Unflatten(1, (z, 1, 1))]
+        for inputs, outputs, side in ((z, 8 * f, 4), (8 * f, 4 * f, 8), (4 * f, 2 * f, 16), (2 * f, f, 32)):
+            up = nn.ConvTranspose2d(inputs, outputs, 4, *((1, 0) if side == 4 else (2, 1)), bias=False)
+            layers += [spectral_norm(up) if parameters.generator_spectral else up, nn.BatchNorm2d(outputs), nn.ReLU()]
+            if side in parameters.generator_attention:
+                layers.append(SelfAttention(outputs))
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(f, channels, 4, 2, 1), nn.Tanh())
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+    def attention_maps(self, z: Tensor) -> Iterator[Tensor]:
+        """The map of each attention layer for the latents z, in order: float32 (N, positions, positions)."""
+        x = z
+        for layer in self.layers:
+            if isinstance(layer, SelfAttention):
+                yield layer.attention_map(x)
+            x = layer(x)
+
+
+class Discriminator(nn.Module):
+    """images float32 (N, C, 64, 64) in [-1, 1] => logits float32 (N,)."""
+
+    def __init__(self, parameters: Parameters, channels: int) -> None:
+        super().__init__()
+        f, norm = parameters.filters, parameters.discriminator_norm
+        bias = norm in ("none", "spectral")
+        layers: list[nn.Module] = []
+        for inputs, outputs, side in ((channels, f, 32), (f, 2 * f, 16), (2 * f, 4 * f, 8), (4 * f, 8 * f, 4)):
+            down = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias or side == 32)
+            layers.append(spectral_norm(down) if norm == "spectral" else down)
+            layers += [nn.LeakyReLU(0.2)] if side == 32 else [norm_layer(norm, outputs), nn.LeakyReLU(0.2)]
+            if side in parameters.discriminator_attention:
+                layers.append(SelfAttention(outputs))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * f, 1, 4), nn.Flatten(0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+    """The networks for images of `image_shape` (C, 64, 64); `classes` plays no part here.
+
+    Raises UserError for another size.
+    """
+    channels, height, width = image_shape
+    if (height, width) != (_SIZE, _SIZE):
+        raise UserError(
+            f"architecture dcgan64: the images are {height}×{width}; expected {_SIZE}×{_SIZE}; set view.size to {_SIZE}"
+        )
+    networks = {"generator": Generator(parameters, channels), "discriminator": Discriminator(parameters, channels)}
+    if parameters.init_std is not None:
+        for network in networks.values():
+            normal_weights(network, parameters.init_std)
+    return networks
+
+
+def _free_memory() -> int:
+    """Bytes of main memory that can be had (what is on another device, that device refuses itself)."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
