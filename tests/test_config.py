@@ -225,7 +225,7 @@ MISTAKES = [
     (
         "variants.dcgan_conditional.objective.penalty",
         1.0,
-        "variants.dcgan_conditional.objective.penalty is 1.0; hinge has no penalty on gradients; expected 0",
+        "variants.dcgan_conditional.objective.penalty is 1.0; non_saturating has no penalty on gradients; expected 0",
     ),
     (
         "variants.r3gan.objective.penalty",

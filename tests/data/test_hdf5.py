@@ -250,7 +250,7 @@ def edit_negative_label(file: h5py.File) -> None:
         (edit_no_labels, "no images and labels in group 'test'"),
         (edit_group_for_images, "no images and labels in group 'train'"),
         (edit_images_type, "train: images are float32 (12, 1, 28, 28); expected uint8 (N, C, H, W)"),
-        (edit_images_shape, "test images (1, 32, 32)"),
+        (edit_images_shape, "test images uint8 (1, 32, 32)"),
         (edit_label, "train: label 3 of image 3; expected 0 to 2"),
         (edit_negative_label, "test: label -1 of image 0"),
     ],

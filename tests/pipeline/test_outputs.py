@@ -61,6 +61,13 @@ def test_metrics_and_plots_are_declared(project):
     assert set(shown) == {f"metrics/{name}.json" for name in project.parameter("variants")}
     assert shown["metrics/gan.json"]["data"]["frechet_distance"] > 0
     plots = json.loads(project.dvc("plots", "show", "--json").stdout)["data"]
-    assert {"GAN losses", "classifier losses", "discriminator probabilities"} <= set(plots)
+    assert set(plots) == {
+        "GAN losses",
+        "classifier losses",
+        "discriminator probabilities",
+        "gradient norms",
+        "reconstruction",
+    }
     for title, drawn in plots.items():
-        assert drawn and drawn[0]["content"], title
+        if title != "gradient norms":  # of variants that the tiny pipeline does without
+            assert drawn and drawn[0]["content"], title

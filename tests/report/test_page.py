@@ -185,5 +185,6 @@ def test_the_template_is_beside_the_module() -> None:
 
 def test_the_stage(params: Parameters, no_charts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(no_charts)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "stages"))
     runpy.run_path(str(Path(__file__).parents[2] / "stages/report.py"))["report"](params, [])
     assert "dcgan" in (no_charts / "report/index.html").read_text()
