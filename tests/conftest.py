@@ -62,11 +62,12 @@ TINY = {
             "sampling": {"count": 200},
         },
         "vae": {
-            "training": {"images": 1280, "log_every": 320, "checkpoint_every": 640, "milestones": [0, 640]},
+            "network": {"width": 8},
+            "training": {"images": 25600, "log_every": 320, "checkpoint_every": 1280, "milestones": [0, 640]},
             "sampling": {"count": 200},
         },
         "ring_gan": {
-            "training": {"images": 5120, "log_every": 1280, "checkpoint_every": 2560, "milestones": [0, 2560]},
+            "training": {"images": 204800, "log_every": 2560, "checkpoint_every": 10240, "milestones": [0, 2560]},
             "sampling": {"count": 200},
         },
     },

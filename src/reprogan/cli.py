@@ -116,17 +116,19 @@ def ui(params: Parameters, port: int) -> None:
 @click.option(
     "--images", default=None, type=click.IntRange(min=1), help="Images a measurement, instead of the default."
 )
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1), help="Measurements of each side.")
+@click.option("--isa", default=None, type=click.Choice(["native", "avx2"]), help="One instruction set, not both.")
 @_in_repository
-def bench(params: Parameters, variants: tuple[str, ...], images: int | None) -> None:
+def bench(params: Parameters, variants: tuple[str, ...], images: int | None, rounds: int, isa: str | None) -> None:
     """Time our training against plain, well-written loops of the same networks, side by side."""
     from reprogan.atomic import write_atomically
     from reprogan.bench.harness import as_json, markdown, run_benchmarks
 
     for name in variants:
         params.variant(name)
-    results = run_benchmarks(params, Path.cwd(), images, variants)
+    results = run_benchmarks(params, Path.cwd(), variants, images, rounds, (isa,) if isa else ("native", "avx2"))
     write_atomically(Path(".reprogan/bench.json"), as_json(results))
-    click.echo(markdown(results, params, " ".join(["reprogan bench", *variants])))
+    click.echo(markdown(results, params, " ".join(["reprogan bench", *sys.argv[2:]])))
 
 
 if __name__ == "__main__":

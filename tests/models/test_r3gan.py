@@ -16,6 +16,7 @@ SETTINGS = {
     "blocks": [1, 2, 1],
     "expansion": 2,
     "group_size": 8,
+    "patch": 1,
 }
 
 
@@ -40,7 +41,7 @@ def test_images_of_any_side_that_can_be_halved(side, blocks, sides, channels):
 def test_neither_normalisation_nor_tanh_nor_at_first_a_bias_that_shifts():
     networks = built()
     kinds = {type(m).__name__ for network in networks.values() for m in network.modules() if not list(m.children())}
-    assert kinds == {"Conv2d", "LeakyReLU", "Linear", "Flatten"}
+    assert kinds == {"Conv2d", "LeakyReLU", "Linear", "Flatten", "PixelShuffle", "PixelUnshuffle"}
     z = torch.randn(2, 6)
     one, large = (networks["generator"](scale * z) for scale in (1.0, 100.0))
     torch.testing.assert_close(large, 100 * one, rtol=1e-3, atol=1e-3)
@@ -135,6 +136,33 @@ def test_images_that_cannot_be_halved_are_one_line(shape, found):
         built(shape)
     assert f"architecture r3gan: the images are {found}; expected square ones, at least 8×8" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_patch_is_one_position_of_the_networks(channels):
+    """With a patch of 2 the highest resolution is half the image's, in both; each pixel has channels of its own."""
+    networks = built((channels, 28, 28), widths=[8, 4], blocks=[1, 1], patch=2)
+    generator, discriminator = networks["generator"], networks["discriminator"]
+    assert generator.basis.shape == (8, 7, 7)
+    images = generator(torch.randn(2, 6))
+    assert images.shape == (2, channels, 28, 28)
+    assert discriminator(images).shape == (2,)
+
+    before = generator.layers[:-1](generator.basis * generator.weigh(torch.ones(1, 6))[:, :, None, None])
+    assert before.shape == (1, 4 * channels, 14, 14)
+    image = generator(torch.ones(1, 6))
+    for channel in range(channels):
+        for row in range(2):
+            for column in range(2):
+                expected = before[:, 4 * channel + 2 * row + column]
+                torch.testing.assert_close(image[:, channel, row::2, column::2], expected)
+    torch.testing.assert_close(discriminator.layers[0](image), before)
+
+
+def test_a_patch_that_does_not_divide_the_image_is_one_line():
+    says = "the images are 28×28 and network.patch is 3; expected a patch that divides 28"
+    with pytest.raises(UserError, match=says):
+        built(patch=3)
 
 
 MISTAKES = {

@@ -132,6 +132,7 @@ VARIANTS = {
             "blocks": [1, 1, 1],
             "expansion": 2,
             "group_size": 8,
+            "patch": 2,
         },
         {
             "loss": "relativistic",

@@ -11,7 +11,6 @@ from pathlib import Path
 from reprogan.config import Parameters
 from reprogan.errors import UserError
 
-_ROUNDS = 5
 _IMAGES = {  # a measurement; ours should take several seconds
     "fully_connected": 192_000,
     "cgan": 96_000,
@@ -39,8 +38,10 @@ class Comparison:
     plain_mib: float
 
 
-def run_benchmarks(params: Parameters, root: Path, images: int | None, variants: tuple[str, ...]) -> list[Comparison]:
-    """Time every variant (or those named) at `isa` native and avx2, ours and plain in turn.
+def run_benchmarks(
+    params: Parameters, root: Path, variants: tuple[str, ...], images: int | None, rounds: int, isas: tuple[str, ...]
+) -> list[Comparison]:
+    """Time every variant (or those named) at each of `isas`, ours and plain in turn, `rounds` times.
 
     Raises UserError if the data is not prepared yet.
     """
@@ -48,12 +49,12 @@ def run_benchmarks(params: Parameters, root: Path, images: int | None, variants:
         if not (root / f"data/processed/{data}.h5").is_file():
             raise UserError(f"data/processed/{data}.h5: not there; run `dvc repro prepare_{data}` first")
     results = []
-    for isa in ("native", "avx2"):
+    for isa in isas:
         for name in variants or tuple(params.variants):
             variant = params.variant(name)
             count = images or _IMAGES.get(variant.architecture, _DEFAULT_IMAGES)
-            rounds = [(_measure("ours", name, isa, count), _measure("plain", name, isa, count)) for _ in range(_ROUNDS)]
-            results.append(_comparison(name, isa, variant.training.batch_size, rounds))
+            pairs = [(_measure("ours", name, isa, count), _measure("plain", name, isa, count)) for _ in range(rounds)]
+            results.append(_comparison(name, isa, variant.training.batch_size, pairs))
             print(_row(results[-1]), file=sys.stderr, flush=True)
     return results
 
@@ -66,7 +67,7 @@ def markdown(results: list[Comparison], params: Parameters, command: str) -> str
 
     head = (
         f"`{command}` at commit {_commit()}, {cpu_name()}, {params.compute.threads} threads, "
-        f"torch {torch.__version__}, Python {platform.python_version()}; medians of {_ROUNDS} rounds, "
+        f"torch {torch.__version__}, Python {platform.python_version()}; medians of {len(results[0].ratios)} rounds, "
         "the ratio's range over the rounds in brackets.\n\n"
         "| variant | isa | batch | ours, images/s | plain loop, images/s | ratio | peak memory, ours / plain |\n"
         "|---|---|---|---|---|---|---|\n"
@@ -88,12 +89,12 @@ def _measure(side: str, variant: str, isa: str, images: int) -> dict[str, float]
 
 
 def _comparison(
-    variant: str, isa: str, batch_size: int, rounds: list[tuple[dict[str, float], dict[str, float]]]
+    variant: str, isa: str, batch_size: int, pairs: list[tuple[dict[str, float], dict[str, float]]]
 ) -> Comparison:
     def middle(side: int, key: str) -> float:
-        return statistics.median(pair[side][key] for pair in rounds)
+        return statistics.median(pair[side][key] for pair in pairs)
 
-    ratios = [ours["images_per_second"] / plain["images_per_second"] for ours, plain in rounds]
+    ratios = [ours["images_per_second"] / plain["images_per_second"] for ours, plain in pairs]
     return Comparison(
         variant=variant,
         isa=isa,

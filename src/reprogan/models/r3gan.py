@@ -2,7 +2,8 @@
 
 At each resolution a transition (bilinear up, the mean of 2×2 pixels down, and a 1×1 convolution) and residual blocks:
 1×1, grouped 3×3, 1×1. The last convolution of a block begins at zero, so that at first only the transitions
-speak; there is no normalisation and no tanh.
+speak; there is no normalisation and no tanh. With `patch` 2 the highest resolution is half the image's, and four
+channels there stand for each 2×2 pixels: what a block at full resolution costs is saved in both networks.
 
 Source: Huang, Gokaslan, Kuleshov and Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline"
 (R3GAN), section 4; the scaling of initial weights after Zhang et al. 2019 (Fixup).
@@ -35,6 +36,7 @@ class Parameters(Strict):
     blocks: tuple[Count, ...] = Field(strict=False, description="residual blocks at each of these resolutions")
     expansion: int = Field(ge=1, description="channels inside a block, as a multiple of those outside")
     group_size: int = Field(ge=1, description="channels of each group of the 3×3 convolutions")
+    patch: int = Field(ge=1, description="side of the squares of pixels that are one position of the networks")
 
     @model_validator(mode="after")
     def _as_many_widths_as_blocks(self) -> "Parameters":
@@ -96,7 +98,7 @@ class Generator(nn.Module):
 
     def __init__(self, parameters: Parameters, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        widths, sides = parameters.widths, _sides(parameters, image_shape[1])
+        widths, sides, patch = parameters.widths, _sides(parameters, image_shape[1]), parameters.patch
         self.latent_size = parameters.latent_size
         self.latent_distribution = parameters.latent_distribution
         # A learned picture at the lowest resolution, each of whose channels the latent weighs.
@@ -108,7 +110,9 @@ class Generator(nn.Module):
             if level:
                 layers.append(Up(widths[level - 1], widths[level], sides[level]))
             layers += [Block(widths[level], parameters) for _ in range(blocks)]
-        self.layers = nn.Sequential(*layers, _convolution(widths[-1], image_shape[0], 3))
+        self.layers = nn.Sequential(
+            *layers, _convolution(widths[-1], image_shape[0] * patch**2, 3), nn.PixelShuffle(patch)
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(self.basis * self.weigh(z)[:, :, None, None])
@@ -119,8 +123,8 @@ class Discriminator(nn.Module):
 
     def __init__(self, parameters: Parameters, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        widths, side = parameters.widths, _sides(parameters, image_shape[1])[0]
-        layers: list[nn.Module] = [_convolution(image_shape[0], widths[-1], 3)]
+        widths, side, patch = parameters.widths, _sides(parameters, image_shape[1])[0], parameters.patch
+        layers: list[nn.Module] = [nn.PixelUnshuffle(patch), _convolution(image_shape[0] * patch**2, widths[-1], 3)]
         for level in reversed(range(len(parameters.blocks))):
             layers += [Block(widths[level], parameters) for _ in range(parameters.blocks[level])]
             if level:
@@ -139,21 +143,27 @@ class Discriminator(nn.Module):
 def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
     """The networks for square images of `image_shape` (C, H, W); `classes` plays no part here.
 
-    Raises UserError for images that are not square, or too small to be halved as often as `blocks` has entries.
+    Raises UserError for images that are not square, not made of whole patches, or too small to be halved as often as
+    `blocks` has entries.
     """
     _, height, width = image_shape
-    least = 2 ** len(parameters.blocks)
+    if height % parameters.patch:
+        raise UserError(
+            f"architecture r3gan: the images are {height}×{width} and network.patch is {parameters.patch}; "
+            f"expected a patch that divides {height}"
+        )
+    least = 2 ** len(parameters.blocks) * parameters.patch
     if height != width or height < least:
         raise UserError(
             f"architecture r3gan: the images are {height}×{width}; expected square ones, at least {least}×{least} for "
-            f"{len(parameters.blocks)} resolutions in network.blocks"
+            f"{len(parameters.blocks)} resolutions in network.blocks and a patch of {parameters.patch}"
         )
     return {"generator": Generator(parameters, image_shape), "discriminator": Discriminator(parameters, image_shape)}
 
 
 def _sides(parameters: Parameters, side: int) -> list[int]:
-    """The side of the image at each resolution, lowest first: each half the next, rounded up."""
-    sides = [side]
+    """The side at each resolution for images of `side`, lowest first: each half the next, rounded up."""
+    sides = [side // parameters.patch]
     for _ in parameters.blocks[1:]:
         sides.insert(0, -(-sides[0] // 2))
     return sides
