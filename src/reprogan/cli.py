@@ -131,5 +131,22 @@ def bench(params: Parameters, variants: tuple[str, ...], images: int | None, rou
     click.echo(markdown(results, params, " ".join(["reprogan bench", *sys.argv[2:]])))
 
 
+@main.command()
+@click.argument("variants", nargs=-1)
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="A seed of the training; repeatable.")
+@_in_repository
+def seeds(params: Parameters, variants: tuple[str, ...], seeds: tuple[int, ...]) -> None:
+    """Train variants from other seeds, beside the pipeline, and print how far their scores spread.
+
+    All generators, or those named; from seeds 1, 2 and 3 unless told otherwise.
+    """
+    from reprogan.bench.seeds import markdown, outcomes
+
+    names = variants or tuple(name for name in params.variants if params.variant(name).system != "classifier")
+    for name in names:
+        params.variant(name)
+    click.echo(markdown({name: outcomes(params, Path.cwd(), name, seeds or (1, 2, 3)) for name in names}))
+
+
 if __name__ == "__main__":
     main()

@@ -18,11 +18,17 @@ class Batch:
     labels: Tensor
 
 
+# As tensors, because a number in an operation is made one each time, which on small batches shows.
+_MIDDLE = torch.tensor(127.5)
+_ONE = torch.tensor(1.0)
+_AHEAD = 1 << 20  # bytes of images that are gathered at a time
+
+
 def to_float(images: Tensor) -> Tensor:
     """uint8 (...) in 0..255 => float32 (...) in [-1, 1]; points, which are float32 already, as they are."""
     if images.dtype == torch.float32:
         return images
-    return images.to(torch.float32).div_(127.5).sub_(1.0)
+    return images.to(torch.float32).div_(_MIDDLE).sub_(_ONE)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -39,7 +45,7 @@ class ResidentImages:
     """A shuffled, endless stream of a data set's images, addressed by position.
 
     Position p is image `permutation(p // N)[p % N]` of the N: batches cross the end of an epoch without dropping
-    or repeating an image, and any batch can be drawn again by itself.
+    or repeating an image, and any batch can be drawn again by itself. Small batches are gathered several at a time.
     """
 
     def __init__(
@@ -59,12 +65,19 @@ class ResidentImages:
         self._size = size
         self._permutation = permutation
         self._epochs: dict[int, Tensor] = {}
+        self._ahead = min(_AHEAD // (self.images[0].numel() * self.images.element_size()), len(labels))
+        self._gathered = 0  # the position of the first of:
+        self._images, self._labels = self.images[:0], self.labels[:0]
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` images from `position` on."""
-        chosen = self._order(position, size)
-        images = to_float(self.images.index_select(0, chosen))
-        return Batch(enlarge(images, self._size), self.labels.index_select(0, chosen))
+        start = position - self._gathered
+        if start < 0 or start + size > len(self._labels):
+            chosen = self._order(position, max(size, self._ahead // size * size))
+            self._images, self._labels = self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+            self._gathered, start = position, 0
+        images = to_float(self._images[start : start + size])
+        return Batch(enlarge(images, self._size), self._labels[start : start + size])
 
     def _order(self, position: int, size: int) -> Tensor:
         parts: list[Tensor] = []

@@ -34,6 +34,7 @@ class Adam:
         self._means = [torch.zeros_like(weight) for weight in self.weights]
         self._squares = [torch.zeros_like(weight) for weight in self.weights]
         self._steps = torch.zeros((), device=self.weights[0].device)
+        self._one = torch.ones_like(self._steps)
 
     def descend(self, loss: Tensor) -> None:
         """One step down the gradient of the scalar `loss`; gradients of other weights are not computed."""
@@ -47,7 +48,7 @@ class Adam:
             gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
             for gradient, weight in zip(gradients, self.weights, strict=True)
         ]
-        self._steps += 1
+        self._steps += self._one
         torch._fused_adamw_(
             self.weights,
             laid_out,

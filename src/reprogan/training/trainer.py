@@ -86,6 +86,7 @@ def train(
         checkpoints.save(images_seen, _state(system, run))
         last_checkpoint = images_seen
 
+    totals = run.totals.unbind()  # a view of each: adding to them costs half of stacking the losses and adding those
     with Progress(name, budget, images_seen) as progress, stop_requests() as request:
         preview_due()
         while images_seen < budget:
@@ -100,7 +101,7 @@ def train(
                 losses = system.step(next_batch, randomness, Position(before, before / budget))
             for average in run.averages.values():
                 average.update(images_seen, images_seen - before)
-            run.totals += torch.stack(losses)
+            torch._foreach_add_(totals, losses)
             run.steps += 1
 
             # Everything below happens once an interval.

@@ -1,0 +1,121 @@
+"""Variants trained again from other seeds and scored as `evaluate` scores them: how far a score is luck.
+
+Beside the pipeline, not in it: nothing here touches `models/`, `samples/` or `metrics/`. What is done is kept in
+`.reprogan/seeds/`, so a second call goes on where the first was stopped.
+"""
+
+import hashlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reprogan.atomic import write_atomically
+from reprogan.config import Parameters, Variant
+from reprogan.errors import UserError
+
+_KEPT = Path(".reprogan/seeds")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One training from one seed, and its scores as in `metrics/<variant>.json`."""
+
+    seed: int
+    images_seen: int
+    metrics: dict[str, Any]
+
+
+def outcomes(params: Parameters, root: Path, name: str, seeds: Iterable[int]) -> list[Outcome]:
+    """Train and score one variant from each of `seeds`, or read what an earlier call with the same parameters made.
+
+    Raises UserError where the data or the extractor is not there, and as training and scoring do.
+    """
+    variant = params.variant(name)
+    for needed in (root / "data/processed" / f"{variant.data}.h5", root / "models" / variant.extractor / "model.json"):
+        if not needed.is_file():
+            raise UserError(f"{needed.relative_to(root)}: not there; run `dvc repro` first")
+    return [_outcome(params, root, name, seed) for seed in seeds]
+
+
+def _outcome(params: Parameters, root: Path, name: str, seed: int) -> Outcome:
+    variant = params.variant(name)
+    again = variant.model_copy(update={"training": variant.training.model_copy(update={"seed": seed})})
+    kept = root / _KEPT / f"{name}-{_digest(params, root, again)}.json"
+    if not kept.is_file():
+        write_atomically(kept, json.dumps(_train_and_score(params, root, name, again)))
+        print(f"{name}: seed {seed} done", file=sys.stderr, flush=True)
+    return Outcome(seed, **json.loads(kept.read_text()))
+
+
+def _train_and_score(params: Parameters, root: Path, name: str, variant: Variant) -> dict[str, Any]:
+    from reprogan.evaluation.score import score_variant
+    from reprogan.sampling.sample import sample_variant
+    from reprogan.training.run import train_variant
+
+    os.environ["REPROGAN_TRACKING"] = "off"
+    data = root / "data/processed" / f"{variant.data}.h5"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model = folder / "models" / name
+        train_variant(name, variant, params.compute, data, folder / ".reprogan", model)
+        sample_variant(model, data, variant.view, variant.sampling, params.compute, folder / "samples" / name)
+        # What `evaluate` reads beside the samples are this checkout's own data and extractor.
+        (folder / "data").symlink_to(root.resolve() / "data")
+        if variant.extractor != name:
+            (folder / "models" / variant.extractor).symlink_to(root.resolve() / "models" / variant.extractor)
+        images_seen = json.loads((model / "model.json").read_text())["images_seen"]
+        return {"images_seen": images_seen, "metrics": score_variant(name, variant, params.evaluation, folder)}
+
+
+def _digest(params: Parameters, root: Path, variant: Variant) -> str:
+    """What an outcome depends on, but for the code: its parameters, its data, its extractor."""
+    data = root / "data/processed" / f"{variant.data}.h5"
+    extractor = (root / "models" / variant.extractor / "model.json").read_text()
+    blocks = [block.model_dump_json() for block in (variant, params.compute, params.evaluation)]
+    with open(data, "rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256("\n".join((*blocks, extractor, content)).encode()).hexdigest()[:16]
+
+
+def markdown(found: dict[str, list[Outcome]]) -> str:
+    """A row a variant: mean ± standard deviation over the seeds, and the least even outcome of all."""
+    lines = [
+        "| variant | seeds | images seen | Fréchet distance (floor) | inception score "
+        "| class entropy, lowest | smallest class | of the class asked for | modes | reverse KL |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(_row(name, all_seeds) for name, all_seeds in found.items())]) + "\n"
+
+
+def _row(name: str, all_seeds: list[Outcome]) -> str:
+    metrics = [outcome.metrics for outcome in all_seeds]
+
+    def spread(key: str, form: str, factor: float = 1.0, unit: str = "") -> str:
+        if key not in metrics[0]:
+            return ""
+        values = [factor * scores[key] for scores in metrics]
+        deviation = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):{form}}{deviation}{unit}"
+
+    shares = [share for scores in metrics for share in scores.get("class_shares", {}).values()]
+    distance, floor = spread("frechet_distance", ".1f"), metrics[0].get("frechet_floor")
+    accuracy = spread("accuracy", ".2f", 100, " %")
+    cells = [
+        f"`{name}`",
+        ", ".join(str(outcome.seed) for outcome in all_seeds),
+        f"{all_seeds[0].images_seen:,}",
+        f"accuracy {accuracy}" if accuracy else f"{distance} ({floor:.1f})" if distance else "",
+        spread("inception_score", ".2f"),
+        f"{min(scores['class_entropy'] for scores in metrics):.2f}" if "class_entropy" in metrics[0] else "",
+        f"{100 * min(shares):.1f} %" if shares else "",
+        spread("conditional_accuracy", ".1f", 100, " %"),
+        spread("modes_covered", ".0f") + (f" of {metrics[0]['modes']}" if "modes" in metrics[0] else ""),
+        spread("reverse_kl", ".2g"),
+    ]
+    return "| " + " | ".join(cells) + " |"
