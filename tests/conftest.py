@@ -87,6 +87,18 @@ def _turn(item: pytest.Item) -> int:
     return 3 if "pipeline" in getattr(item, "fixturenames", ()) else 2
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread, for on busy cores several wait for each other; and torch's settings as they were before."""
+    import torch
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
 @pytest.fixture(scope="session")
 def require() -> Callable[[str, str, object], None]:
     """`require(tool, how to get it, found)`: skip where a tool is missing; fail if $REPROGAN_TEST_REQUIRE names it."""

@@ -138,7 +138,7 @@ def bench(params: Parameters, variants: tuple[str, ...], images: int | None, rou
 def seeds(params: Parameters, variants: tuple[str, ...], seeds: tuple[int, ...]) -> None:
     """Train variants from other seeds, beside the pipeline, and print how far their scores spread.
 
-    All generators, or those named; from seeds 1, 2 and 3 unless told otherwise.
+    All but classifiers, or those named; from seeds 1, 2 and 3 unless told otherwise.
     """
     from reprogan.bench.seeds import markdown, outcomes
 

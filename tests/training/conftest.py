@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from reprogan.config import Compute, Ring, Stacked, Variant, load, parse
 from reprogan.data import hdf5, ring, stacked
@@ -134,10 +133,5 @@ def write_data(path: Path, size: int = 28, train: int = 100) -> None:
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """One thread, and torch's global settings as they were before."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+def _one_thread(one_thread: None) -> None:
+    """Of every test here."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, relu, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, relu, softplus
 
 from reprogan.config import Variant
 from reprogan.models.latents import classes_of, draw_latents
@@ -23,39 +23,41 @@ def step_of(variant: Variant, networks: dict[str, nn.Module]) -> Step:
 
 
 def _classifier_step(variant: Variant, classifier: nn.Module) -> Step:
+    objective = variant.objective
     optimiser = torch.optim.AdamW(
         classifier.parameters(),
-        lr=variant.objective["learning_rate"],
-        betas=tuple(variant.objective["betas"]),
-        weight_decay=variant.objective["weight_decay"],
+        lr=objective["learning_rate"],
+        betas=tuple(objective["betas"]),
+        weight_decay=objective["weight_decay"],
     )
-
-    def step(images: Tensor, labels: Tensor) -> float:
-        optimiser.zero_grad()
-        loss = cross_entropy(classifier(images), labels)
-        loss.backward()
-        optimiser.step()
-        return loss.item()
-
-    return step
+    return _descent(optimiser, lambda images, labels: cross_entropy(classifier(images), labels))
 
 
 def _autoencoder_step(variant: Variant, networks: dict[str, nn.Module]) -> Step:
-    encoder, decoder = networks["encoder"], networks["decoder"]
-    weights = [*encoder.parameters(), *decoder.parameters()]
-    optimiser = torch.optim.Adam(
-        weights, lr=variant.objective["learning_rate"], betas=tuple(variant.objective["betas"])
-    )
+    encoder, decoder, objective = networks["encoder"], networks["decoder"], variant.objective
 
-    def step(images: Tensor, labels: Tensor) -> float:
+    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
         codes, kl = encoder(images), torch.zeros(())
         if variant.system == "vae":
             mean, log_variance = codes.chunk(2, dim=1)
             codes = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
-            kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp()) / len(images)
-        targets = (images + 1) / 2
-        loss = binary_cross_entropy_with_logits(decoder.logits(codes), targets, reduction="sum") / len(images) + kl  # type: ignore[operator]
+            kl = -0.5 * objective["kl_weight"] * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())
+        if objective["loss"] == "squared_error":
+            error = mse_loss(decoder(codes), images, reduction="sum")
+        else:
+            logits = decoder.logits(codes)  # type: ignore[operator]
+            error = binary_cross_entropy_with_logits(logits, (images + 1) / 2, reduction="sum")
+        return (error + kl) / len(images)
+
+    weights = [*encoder.parameters(), *decoder.parameters()]
+    optimiser = torch.optim.Adam(weights, lr=objective["learning_rate"], betas=tuple(objective["betas"]))
+    return _descent(optimiser, loss_of)
+
+
+def _descent(optimiser: torch.optim.Optimizer, loss_of: Callable[[Tensor, Tensor], Tensor]) -> Step:
+    def step(images: Tensor, labels: Tensor) -> float:
         optimiser.zero_grad()
+        loss = loss_of(images, labels)
         loss.backward()
         optimiser.step()
         return loss.item()

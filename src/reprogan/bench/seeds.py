@@ -1,7 +1,7 @@
 """Variants trained again from other seeds and scored as `evaluate` scores them: how far a score is luck.
 
 Beside the pipeline, not in it: nothing here touches `models/`, `samples/` or `metrics/`. What is done is kept in
-`.reprogan/seeds/`, so a second call goes on where the first was stopped.
+`.reprogan/seeds/`, so a second call with the same parameters, data, extractor and code goes on where the first stopped.
 """
 
 import hashlib
@@ -32,21 +32,24 @@ class Outcome:
 
 
 def outcomes(params: Parameters, root: Path, name: str, seeds: Iterable[int]) -> list[Outcome]:
-    """Train and score one variant from each of `seeds`, or read what an earlier call with the same parameters made.
+    """Train and score one variant from each of `seeds`, or read what an earlier call like this one made.
 
     Raises UserError where the data or the extractor is not there, and as training and scoring do.
     """
     variant = params.variant(name)
-    for needed in (root / "data/processed" / f"{variant.data}.h5", root / "models" / variant.extractor / "model.json"):
-        if not needed.is_file():
-            raise UserError(f"{needed.relative_to(root)}: not there; run `dvc repro` first")
+    needed = [root / "data/processed" / f"{variant.data}.h5"]
+    if variant.extractor != name:
+        needed.append(root / "models" / variant.extractor / "model.json")
+    for file in needed:
+        if not file.is_file():
+            raise UserError(f"{file.relative_to(root)}: not there; run `dvc repro` first")
     return [_outcome(params, root, name, seed) for seed in seeds]
 
 
 def _outcome(params: Parameters, root: Path, name: str, seed: int) -> Outcome:
     variant = params.variant(name)
     again = variant.model_copy(update={"training": variant.training.model_copy(update={"seed": seed})})
-    kept = root / _KEPT / f"{name}-{_digest(params, root, again)}.json"
+    kept = root / _KEPT / f"{name}-{_digest(params, root, name, again)}.json"
     if not kept.is_file():
         write_atomically(kept, json.dumps(_train_and_score(params, root, name, again)))
         print(f"{name}: seed {seed} done", file=sys.stderr, flush=True)
@@ -73,14 +76,23 @@ def _train_and_score(params: Parameters, root: Path, name: str, variant: Variant
         return {"images_seen": images_seen, "metrics": score_variant(name, variant, params.evaluation, folder)}
 
 
-def _digest(params: Parameters, root: Path, variant: Variant) -> str:
-    """What an outcome depends on, but for the code: its parameters, its data, its extractor."""
-    data = root / "data/processed" / f"{variant.data}.h5"
-    extractor = (root / "models" / variant.extractor / "model.json").read_text()
-    blocks = [block.model_dump_json() for block in (variant, params.compute, params.evaluation)]
-    with open(data, "rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256("\n".join((*blocks, extractor, content)).encode()).hexdigest()[:16]
+def _digest(params: Parameters, root: Path, name: str, variant: Variant) -> str:
+    """What an outcome depends on: parameters, data, extractor, torch, and all code, whatever this call loads of it."""
+    import torch
+
+    from reprogan.models.trained import main_weights
+
+    package = Path(__file__).parents[1]
+    files = [*sorted(package.rglob("*.py")), root / "data/processed" / f"{variant.data}.h5"]
+    if variant.extractor != name:
+        files.append(main_weights(root / "models" / variant.extractor))
+    digest = hashlib.sha256(torch.__version__.encode())
+    for block in (variant, params.compute, params.evaluation):
+        digest.update(block.model_dump_json().encode())
+    for file in files:
+        with open(file, "rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def markdown(found: dict[str, list[Outcome]]) -> str:
