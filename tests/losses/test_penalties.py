@@ -56,7 +56,7 @@ def places(seed: int) -> Tensor:
 
 def penalty(loss, discriminator: nn.Module, pair: tuple[Tensor, Tensor], seed: int = 3) -> tuple[Tensor, Tensor]:
     logits = discriminator(torch.cat(pair))
-    return loss.penalty(discriminator, *pair, logits, torch.Generator().manual_seed(seed))
+    return loss.penalty(discriminator, *pair, logits, places(seed))
 
 
 def test_the_gradient_penalty(discriminator, pair):
@@ -103,7 +103,7 @@ def judged_places(pair: tuple[Tensor, Tensor], discriminator: nn.Module, seed: i
         return discriminator(images)
 
     real, fake = pair
-    wasserstein.penalty(spy, real, fake, torch.empty(0), torch.Generator().manual_seed(seed))
+    wasserstein.penalty(spy, real, fake, torch.empty(0), places(seed))
     (between,) = judged
     return ((between - real) / (fake - real)).detach().flatten(1)
 

@@ -28,14 +28,14 @@ def records(real: Tensor, fake: Tensor) -> tuple[Tensor, ...]:
 
 
 def penalty(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, logits: Tensor, source: torch.Generator
+    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, logits: Tensor, places: Tensor
 ) -> tuple[Tensor, Tensor]:
     """(|∇D(x̂)| - 1)², mean over images; and the mean |∇D(x̂)| (Gulrajani et al. 2017, Equation 3, without λ).
 
-    x̂ lies on the line between a real and a generated image (N, C, H, W), at a place drawn from `source` for each.
+    x̂ lies on the line between a real and a generated image (N, C, H, W), at its own of `places` (N, 1, 1, 1),
+    uniform from 0, the real one, to 1.
     """
-    place = torch.rand(len(real), 1, 1, 1, generator=source, device=real.device)
-    between = torch.lerp(real.detach(), fake.detach(), place).requires_grad_()
+    between = torch.lerp(real.detach(), fake.detach().to(real.dtype), places).requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     # sqrt of a tensor is not the same on every CPU; a norm over rows is, and its gradient at 0 is defined.
     norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1)

@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from reprogan.config import Strict
 from reprogan.models.initialisation import normal_weights
+from reprogan.models.latents import one_hot
 from reprogan.models.layers import Linear
 
 
@@ -67,16 +67,13 @@ class Discriminator(nn.Module):
 
 def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
     """The networks for images of `image_shape` (C, H, W) in `classes` classes."""
-    networks = {
+    networks: dict[str, nn.Module] = {
         "generator": Generator(parameters, image_shape, classes),
         "discriminator": Discriminator(parameters, image_shape, classes),
     }
-    if parameters.init_std is not None:
-        for network in networks.values():
-            normal_weights(network, parameters.init_std)
-    return networks
+    return normal_weights(networks, parameters.init_std)
 
 
 def _joined(inputs: Tensor, labels: Tensor, classes: int) -> Tensor:
     """float32 (N, D) and int64 (N,) => (N, D + classes)."""
-    return torch.cat((inputs, one_hot(labels, classes).to(inputs.dtype)), 1)
+    return torch.cat((inputs, one_hot(labels, classes, inputs.dtype)), 1)

@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from reprogan.config import Strict
 from reprogan.errors import UserError
 from reprogan.models.initialisation import normal_weights
+from reprogan.models.latents import one_hot
 from reprogan.models.layers import Linear, Norm, norm_layer, spectral_norm
 
 _SIZE = 28
@@ -101,7 +101,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is None:
             return self.head(self.features(images))
-        told = one_hot(labels, self.classes).to(images.dtype)
+        told = one_hot(labels, self.classes, images.dtype)
         if self.condition == "concatenation":
             maps = told[:, :, None, None].expand(-1, -1, *images.shape[2:])
             return self.head(self.features(torch.cat((images, maps), 1)))
@@ -121,11 +121,8 @@ def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: in
             "use fully_connected, or prepare images of that size"
         )
     told = 0 if parameters.condition == "none" else classes
-    networks = {
+    networks: dict[str, nn.Module] = {
         "generator": Generator(parameters, channels, told),
         "discriminator": Discriminator(parameters, channels, told),
     }
-    if parameters.init_std is not None:
-        for network in networks.values():
-            normal_weights(network, parameters.init_std)
-    return networks
+    return normal_weights(networks, parameters.init_std)

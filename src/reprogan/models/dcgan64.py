@@ -140,11 +140,11 @@ def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: in
         raise UserError(
             f"architecture dcgan64: the images are {height}×{width}; expected {_SIZE}×{_SIZE}; set view.size to {_SIZE}"
         )
-    networks = {"generator": Generator(parameters, channels), "discriminator": Discriminator(parameters, channels)}
-    if parameters.init_std is not None:
-        for network in networks.values():
-            normal_weights(network, parameters.init_std)
-    return networks
+    networks: dict[str, nn.Module] = {
+        "generator": Generator(parameters, channels),
+        "discriminator": Discriminator(parameters, channels),
+    }
+    return normal_weights(networks, parameters.init_std)
 
 
 def _free_memory() -> int:

@@ -64,11 +64,8 @@ class Discriminator(nn.Module):
 
 def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
     """The networks for images of `image_shape` (C, H, W); `classes` plays no part here."""
-    networks = {
+    networks: dict[str, nn.Module] = {
         "generator": Generator(parameters, image_shape),
         "discriminator": Discriminator(parameters, image_shape),
     }
-    if parameters.init_std is not None:
-        for network in networks.values():
-            normal_weights(network, parameters.init_std)
-    return networks
+    return normal_weights(networks, parameters.init_std)

@@ -37,3 +37,11 @@ def labels_in_turn(network: nn.Module, first: int, count: int, device: torch.dev
 def told(network: nn.Module, inputs: Tensor, labels: Tensor | None) -> Tensor:
     """What `network` makes of `inputs`, told the labels where there are any."""
     return network(inputs) if labels is None else network(inputs, labels)
+
+
+def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Labels int64 (N,) as rows of 0 with a 1 at the label, (N, classes); a label outside the classes has none.
+
+    `torch.nn.functional.one_hot` looks at the labels' values, for which every step would have to wait.
+    """
+    return (labels[:, None] == torch.arange(classes, device=labels.device)).to(dtype)

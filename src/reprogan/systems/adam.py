@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reprogan.systems.replay import as_one
+
 _EPSILON = 1e-8
 
 
@@ -38,10 +40,10 @@ class Adam:
 
     def descend(self, loss: Tensor) -> None:
         """One step down the gradient of the scalar `loss`; gradients of other weights are not computed."""
-        self.step(torch.autograd.grad(loss, self.weights))
+        as_one(self.step, torch.autograd.grad(loss, self.weights))  # the rates of today, not those of the recording
 
     @torch.no_grad()
-    def step(self, gradients: Iterable[Tensor]) -> None:
+    def step(self, *gradients: Tensor) -> None:
         """One step with one gradient a weight."""
         laid_out: list[Tensor] = [
             # The kernel walks through memory: a gradient must lie as its weight does.

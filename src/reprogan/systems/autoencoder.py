@@ -9,6 +9,7 @@ from reprogan import losses
 from reprogan.config import Strict
 from reprogan.errors import UserError
 from reprogan.systems.adam import Adam
+from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Beta, Draws, NextBatch, Position
 
 LOSS_FUNCTION = "reconstruction_loss"
@@ -35,9 +36,12 @@ class System:
         self.networks = networks
         weights = [weight for network in networks.values() for weight in network.parameters()]
         self.optimisers = {"autoencoder": Adam(weights, objective.learning_rate, objective.betas)}
+        self._descend = Replayed(self._one_step)
 
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
-        images = next_batch().images
+        return self._descend(next_batch().images)
+
+    def _one_step(self, images: Tensor) -> tuple[Tensor, ...]:
         codes = self.networks["encoder"](images)
         loss = self._loss.reconstruction_loss(self.networks["decoder"].logits(codes), images)  # type: ignore[operator]
         self.optimisers["autoencoder"].descend(loss)

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from reprogan import losses
 from reprogan.config import Strict
 from reprogan.systems.adam import Adam
+from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Beta, Draws, NextBatch, Position
 
 LOSS_FUNCTION = "classification_loss"
@@ -41,16 +42,20 @@ class System:
             )
         }
         self._shift = objective.shift
+        self._descend = Replayed(self._one_step)
 
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         batch = next_batch()
         images = batch.images
         if self._shift:
             images = shift_images(images, self._shift, draws.generator("shift", position.images_seen))
+        return self._descend(images, batch.labels)
+
+    def _one_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         logits = self.classifier(images)
-        loss = self._loss.classification_loss(logits, batch.labels)
+        loss = self._loss.classification_loss(logits, labels)
         self.optimisers["classifier"].descend(loss)
-        return loss.detach(), (logits.detach().argmax(1) == batch.labels).float().mean()
+        return loss.detach(), (logits.detach().argmax(1) == labels).float().mean()
 
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> None:
         return None

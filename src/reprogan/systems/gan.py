@@ -1,7 +1,9 @@
 """The adversarial game of two networks: one or several steps of the discriminator, then one of the generator."""
 
+import itertools
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from pydantic import Field, model_validator
@@ -13,6 +15,7 @@ from reprogan.data.batches import as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import classes_of, draw_labels, draw_latents, labels_in_turn, told
 from reprogan.systems.adam import Adam
+from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Beta, Draws, NextBatch, Position
 
 LOSS_FUNCTION = "discriminator_loss"
@@ -58,6 +61,16 @@ class Objective(Strict):
         return self
 
 
+class _Round(NamedTuple):
+    """What one step of the discriminator is drawn from: `asked` and `places` only where they are used."""
+
+    images: Tensor  # real
+    labels: Tensor
+    latents: Tensor
+    asked: Tensor | None  # labels of the fakes
+    places: Tensor | None  # between real and fake, for a penalty
+
+
 class System:
     """A generator against a discriminator.
 
@@ -89,28 +102,45 @@ class System:
             )
         penalised = ("penalty", "gradient_norm") if self._penalises else ()
         self.losses = ("generator_loss", "discriminator_loss", *self._loss.RECORDS, *penalised)
+        self._penalty_weight = torch.zeros((), device=next(self.discriminator.parameters()).device)
+        self._play = Replayed(self._one_step)
 
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         seen = position.images_seen
         noise = draws.generator("noise", seen)
-        labels_source = draws.generator("labels", seen) if classes_of(self.generator) else noise
-        penalty_weight = self._burn_in(position.share)
+        labels = draws.generator("labels", seen) if classes_of(self.generator) else noise
+
+        def draw(left: int) -> _Round:
+            batch = next_batch()
+            count, device = len(batch.images), batch.images.device
+            asked = draw_labels(self.generator, count, labels)
+            latents = draw_latents(self.generator, count, noise)
+            if not self._penalises:
+                return _Round(batch.images, batch.labels, latents, asked, None)
+            places = torch.rand(count, 1, 1, 1, generator=draws.generator("penalty", seen + left), device=device)
+            return _Round(batch.images, batch.labels, latents, asked, places)
+
+        rounds = [draw(left) for left in reversed(range(self._objective.n_critic))]
+        self._penalty_weight.fill_(self._burn_in(position.share))
+        return self._play(*itertools.chain.from_iterable(rounds))
+
+    def _one_step(self, *drawn: Tensor) -> tuple[Tensor, ...]:
+        """Play the rounds whose fields are `drawn`, one after the other; then one step of the generator."""
+        size = len(_Round._fields)
+        rounds = [_Round(*drawn[first : first + size]) for first in range(0, len(drawn), size)]
 
         # Discriminator: only the fakes of its last step go on to the generator's.
-        for left in reversed(range(self._objective.n_critic)):
-            batch = next_batch()
-            asked = draw_labels(self.generator, len(batch.images), labels_source)
-            with torch.set_grad_enabled(left == 0):
-                fake = told(self.generator, draw_latents(self.generator, len(batch.images), noise), asked)
-            real_labels = None if asked is None else batch.labels
-            places = draws.generator("penalty", seen + left) if self._penalises else noise
-            judged = self._judge(batch.images, real_labels, fake.detach(), asked, penalty_weight, places)
+        for round_ in rounds:
+            with torch.set_grad_enabled(round_ is rounds[-1]):
+                fake = told(self.generator, round_.latents, round_.asked)
+            real_labels = None if round_.asked is None else round_.labels
+            judged = self._judge(round_.images, real_labels, fake.detach(), round_.asked, round_.places)
 
         # Generator, against the discriminator as it now is.
-        fake_logits = told(self.discriminator, fake, asked)
+        fake_logits = told(self.discriminator, fake, round_.asked)
         if self._is_relativistic:
             with torch.no_grad():
-                real_logits = told(self.discriminator, batch.images, real_labels)
+                real_logits = told(self.discriminator, round_.images, real_labels)
             generator_loss = self._loss.relativistic_generator_loss(real_logits, fake_logits)
         else:
             generator_loss = self._loss.generator_loss(fake_logits)
@@ -135,8 +165,7 @@ class System:
         real_labels: Tensor | None,
         fake: Tensor,
         fake_labels: Tensor | None,
-        penalty_weight: float,
-        places: torch.Generator,
+        places: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """One step of the discriminator: its loss, what the objective records, and the penalty where there is one."""
         if self._penalises:
@@ -154,7 +183,7 @@ class System:
             penalty, norm = self._loss.penalty(
                 lambda images: told(self.discriminator, images, real_labels), real, fake, logits, places
             )
-            loss = loss + penalty_weight * penalty
+            loss = loss + self._penalty_weight * penalty
             recorded += (penalty.detach(), norm)
         self.optimisers["discriminator"].descend(loss)
         if self._objective.clip is not None:

@@ -1,6 +1,7 @@
 """Variational autoencoding: codes are distributions near the standard normal one, from which images can be drawn."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from pydantic import Field
@@ -12,6 +13,7 @@ from reprogan.data.batches import as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import draw_latents
 from reprogan.systems.adam import Adam
+from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Beta, Draws, NextBatch, Position
 
 LOSS_FUNCTION = "reconstruction_loss"
@@ -42,11 +44,16 @@ class System:
         self.networks = networks
         weights = [weight for network in networks.values() for weight in network.parameters()]
         self.optimisers = {"autoencoder": Adam(weights, objective.learning_rate, objective.betas)}
+        self._code_size = cast(int, networks["decoder"].latent_size)
+        self._descend = Replayed(self._one_step)
 
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         images = next_batch().images
+        noise = torch.empty(len(images), self._code_size, device=images.device)
+        return self._descend(images, noise.normal_(generator=draws.generator("noise", position.images_seen)))
+
+    def _one_step(self, images: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         mean, log_variance = self.networks["encoder"](images).chunk(2, dim=1)
-        noise = torch.empty_like(mean).normal_(generator=draws.generator("noise", position.images_seen))
         codes = mean + noise * (log_variance / 2).exp()
         logits = self.networks["decoder"].logits(codes)  # type: ignore[operator]
         reconstruction = self._loss.reconstruction_loss(logits, images)
