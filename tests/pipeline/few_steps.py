@@ -168,6 +168,8 @@ def digests(folder: Path) -> dict[str, str]:
     import numpy as np
 
     from reprogan.data import embedded, hdf5, ring
+    from reprogan.data.toyfaces.attributes import draw_attributes
+    from reprogan.data.toyfaces.face import draw
     from reprogan.evaluation import score
     from reprogan.models import trained
     from reprogan.sampling.generate import generate
@@ -192,8 +194,11 @@ def digests(folder: Path) -> dict[str, str]:
         score.write_metrics(folder / "metrics" / f"{name}.json", scores)
     accuracy = score.score_classifier(folder / "models/digit_features", data, evaluation)
     score.write_metrics(folder / "metrics/digit_features.json", accuracy)
+    faces = folder / "toyfaces.npy"
+    np.save(faces, np.stack([draw(draw_attributes(1, index), 1, index).bytes() for index in range(12)]))
     files = [
         data,
+        faces,
         folder / "ring.h5",
         *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*"))),
     ]

@@ -2,13 +2,18 @@
 
 import copy
 import gc
+import itertools
+import math
+import random
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from reprogan.config import Compute, load
 from reprogan.data.batches import Batch
@@ -23,6 +28,7 @@ from reprogan.training.randomness import Randomness
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
 COUNT, STEPS = 4, 6
+RECORDED = (1, 2, 4)  # of the first six calls
 
 
 def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor, ...]], int]:
@@ -60,7 +66,7 @@ def test_every_variant_gives_the_bits_that_it_gives_through_autograd(name, preci
     replayed, replayed_losses, calls = trained(name, precision)
     monkeypatch.setenv(OFF, "off")
     stepped, stepped_losses, all_calls = trained(name, precision)
-    assert calls * STEPS == all_calls * 2  # two steps were recorded, the others ran no network
+    assert calls * STEPS == all_calls * len(RECORDED)  # the other steps ran no network
     assert all(torch.equal(a, b) for a, b in zip(replayed, stepped, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(sum(replayed_losses, ()), sum(stepped_losses, ()), strict=True))
     assert not any(loss.requires_grad for loss in sum(replayed_losses, ()))
@@ -154,7 +160,7 @@ def test_inputs_of_another_shape_or_layout_are_recorded_on_their_own():
     for _ in range(4):
         for x in inputs:
             assert torch.equal(replayed(x)[0], x.flatten() * 2)
-    assert len(calls) == 2 * len(inputs)
+    assert len(calls) == 3 * len(inputs)  # the first, second and fourth of each
 
 
 def test_what_a_line_makes_is_freed_after_its_last_use():
@@ -185,6 +191,17 @@ def test_what_a_line_makes_is_freed_after_its_last_use():
     assert held_at_the_end == [0]
 
 
+def test_a_recording_lets_go_of_its_inputs():
+    replayed, inputs = Replayed(lambda x: (x + 1,)), []
+    for _ in range(5):
+        x = torch.ones(3)
+        inputs.append(weakref.ref(x))
+        replayed(x)
+        del x
+    gc.collect()
+    assert all(reference() is None for reference in inputs)
+
+
 def test_off_in_the_environment_runs_the_step_itself(monkeypatch):
     monkeypatch.setenv(OFF, "off")
     calls = []
@@ -200,14 +217,42 @@ def refused(step: Callable[..., tuple[Tensor, ...]], count: int = 5) -> str:
     return str(caught.value)
 
 
-def test_a_number_that_is_read_back_is_refused():
-    assert "read back" in refused(lambda x: (x * x.item(),))
-    assert "read back" in refused(lambda x: (x if x > 0 else -x,))
+def test_what_is_read_back_from_a_tensor_is_refused():
+    assert "reads a number back" in refused(lambda x: (x * x.item(),))
+    assert "reads a number back" in refused(lambda x: (x if x > 0 else -x,))
+    assert "reads a number back" in refused(lambda x: (x if torch.equal(x, x + 1) else -x,))
+    assert "aten.nonzero" in refused(lambda x: (x * len((x > 2).nonzero()),))
+    assert "aten.index.Tensor" in refused(lambda x: (x[x > 2].sum(),))
+
+
+def test_an_index_of_whole_numbers_is_not_refused():
+    held = torch.arange(10.0)
+    assert steps(lambda x: (held[x.long()],)) == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 def test_a_draw_from_a_generator_of_its_own_is_refused():
     source = torch.Generator()
     assert "hand it in" in refused(lambda x: (x + torch.rand(1, generator=source),))
+
+
+def test_draws_outside_of_torch_are_refused():
+    assert "random or numpy" in refused(lambda x: (x * (random.random() < 2),))
+    assert "random or numpy" in refused(lambda x: (x * float(np.random.rand() < 2),))
+
+
+def test_seeding_in_the_step_is_refused():
+    def seeded(x: Tensor) -> tuple[Tensor, ...]:
+        torch.manual_seed(1)
+        return (x + torch.rand(1),)
+
+    assert "generator was seeded" in refused(seeded)
+    layer = nn.Sequential(nn.Linear(4, 4), nn.Dropout())
+
+    def checkpointed(x: Tensor) -> tuple[Tensor, ...]:
+        loss = checkpoint(layer, x.expand(4, 4), use_reentrant=False).sum()
+        return torch.autograd.grad(loss, list(layer.parameters()))
+
+    assert "gradient checkpointing" in refused(checkpointed)
 
 
 def test_a_number_that_changes_is_refused():
@@ -217,44 +262,173 @@ def test_a_number_that_changes_is_refused():
         calls.append(None)
         return (x * len(calls),)
 
-    assert "different kernels: t1 = aten_mul_Tensor(i0, 1), then t1 = aten_mul_Tensor(i0, 2)" in refused(step)
+    assert "different kernels: t1 = aten_mul_Tensor(i0, 3), then t1 = aten_mul_Tensor(i0, 4)" in refused(step)
 
 
-def test_a_kernel_that_is_left_out_is_refused():
+def test_a_kernel_that_comes_and_goes_is_refused():
     calls: list[None] = []
 
     def step(x: Tensor) -> tuple[Tensor, ...]:
         calls.append(None)
-        return (x + 1 if len(calls) > 1 else (x + 1) * 2,)
+        return (x + 1 if len(calls) % 2 else (x + 1) * 2,)
 
-    assert "then nothing more" in refused(step)
+    assert "different kernels: nothing more, then" in refused(step)
 
 
 def test_a_type_that_changes_is_refused():
-    types = iter([torch.float16, torch.float64])
+    types = itertools.cycle([torch.float16, torch.float64])
     assert "different values: torch.float16, then torch.float64" in refused(lambda x: (x.to(next(types)) + 1,))
 
 
-def test_a_tensor_that_is_made_anew_before_each_step_is_refused():
-    replayed = Replayed(lambda x: (x + fresh,))
-    fresh = torch.ones(1)
-    replayed(torch.zeros(1))
-    kept, fresh = fresh, torch.full((1,), 2.0)
-    with pytest.raises(UserError, match=r"a tensor of shape \[1\] was made before the step"):
-        replayed(torch.zeros(1))
-    assert kept.item() == 1.0
+def test_results_that_change_places_are_refused():
+    turns = itertools.cycle([1, -1])
+    assert "different ones of their tensors" in refused(lambda x: (x + 1, x * 2)[:: next(turns)])
 
 
-def test_a_change_that_comes_later_is_found(monkeypatch):
-    monkeypatch.setattr(replay, "_AGAIN", 4)
+def test_a_tensor_that_is_another_in_each_step_is_refused():
+    kept = []
+
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        kept.append(torch.ones(3))  # before the step, as far as the step can tell
+        return (x + kept[-1],)
+
+    def outside(x: Tensor) -> tuple[Tensor, ...]:
+        return (x + fresh,)
+
+    assert steps(lambda x: (step(x)[0].sum(),))  # made by a kernel in the step
+    replayed = Replayed(outside)
+    with pytest.raises(UserError, match=r"a tensor of shape \[1\] is another in each step"):
+        for _ in range(4):
+            fresh = torch.ones(1)
+            kept.append(fresh)
+            replayed(torch.zeros(1))
+
+
+def test_other_memory_or_another_shape_for_a_tensor_is_refused():
+    weight = torch.ones(1)
+
+    def swapped(x: Tensor) -> tuple[Tensor, ...]:
+        weight.data = weight + x
+        return (weight * 1,)
+
+    def reshaped(x: Tensor) -> tuple[Tensor, ...]:
+        y = x + 1
+        y.unsqueeze_(1)
+        return (y.squeeze(1),)
+
+    assert "other memory or another shape" in refused(swapped)
+    assert "other memory or another shape" in refused(reshaped)
+
+
+def test_a_sparse_tensor_is_refused():
+    assert "layout torch.sparse_coo" in refused(lambda x: (x.to_sparse().to_dense(),))
+
+
+def test_what_is_made_at_first_use_is_not_refused():
+    made: dict[str, Tensor] = {}
+
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        if "grid" not in made:
+            made["grid"] = torch.arange(3.0).sum()
+        return (x + made["grid"],)
+
+    assert steps(step, 8) == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+
+
+def test_nan_and_infinity_are_values_like_others():
+    assert steps(lambda x: (x.masked_fill(x > 3, math.inf),)) == [1.0, 2.0, 3.0, math.inf, math.inf]
+    assert steps(lambda x: (x.masked_fill(x < 0, math.nan),)) == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_a_complex_conjugate_is_not_what_it_is_of():
+    weight = torch.tensor([1.0, -2.0, 0.5, 3.0])
+
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        spectrum = torch.fft.fft(weight * x)
+        return ((spectrum * spectrum.conj()).real.mean(),)
+
+    assert steps(step) == [step(torch.tensor([float(n)]))[0].item() for n in range(1, 6)]
+
+
+def test_inputs_that_share_memory_are_not_told_apart_and_so_not_recorded():
+    replayed = Replayed(lambda a, b: (a - b,))
+    x, y = torch.tensor([3.0]), torch.tensor([1.0])
+    for _ in range(4):
+        assert replayed(x, x)[0].item() == 0.0
+    for _ in range(4):
+        assert replayed(x, y)[0].item() == 2.0
+    both = torch.arange(6.0)
+    for _ in range(4):  # neighbours share nothing
+        assert replayed(both[:3], both[3:])[0].tolist() == [-3.0] * 3
+    assert replayed(both[:4], both[2:])[0].tolist() == [-2.0] * 4
+
+
+def test_a_region_without_autocast_stays_without(monkeypatch):
+    weight = torch.randn(8, 8)
+
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        y = x @ weight
+        with torch.autocast("cpu", enabled=False):
+            return ((y.float() @ weight).sum(),)
+
+    x, replayed = torch.randn(8, 8), Replayed(step)
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        reduced = [replayed(x)[0].item() for _ in range(6)]
+        assert set(reduced) == {step(x)[0].item()}
+    whole = [replayed(x)[0].item() for _ in range(6)]
+    assert set(whole) == {step(x)[0].item()} != set(reduced)
+
+
+def test_one_replayed_step_may_call_another():
+    rate = {"now": 1.0}
+    total = torch.zeros(1)
+    inner = Replayed(lambda x: (x * 2,))
+
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        (doubled,) = inner(x)
+        as_one(add_scaled, [doubled])
+        return (total * 1,)
+
+    def add_scaled(change: Tensor) -> None:
+        total.add_(change, alpha=rate["now"])
+
+    outer, expected = Replayed(step), 0.0
+    for count in range(1, 10):
+        rate["now"] = 1.0 / count
+        expected += 2.0 / count
+        assert outer(torch.ones(1))[0].item() == pytest.approx(expected)
+
+
+def test_profiling_a_step_changes_nothing():
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        with torch.profiler.record_function("step"):
+            return (x * 2,)
+
+    assert steps(step) == [2.0, 4.0, 6.0, 8.0, 10.0]
+
+
+def test_a_change_that_comes_later_is_found_and_the_old_step_not_run_again(monkeypatch):
+    monkeypatch.setattr(replay, "_PERIOD", 5)
     factors = {"now": 2.0}
     replayed = Replayed(lambda x: (x * factors["now"],))
     for _ in range(9):
         assert replayed(torch.ones(1))[0].item() == 2.0
     factors["now"] = 3.0
+    with pytest.raises(UserError, match=r"different kernels.* remove \.reprogan/checkpoints"):
+        replayed(torch.ones(1))
     with pytest.raises(UserError, match="different kernels"):
-        for _ in range(4):
-            replayed(torch.ones(1))
+        replayed(torch.ones(1))
+
+
+def test_steps_of_each_kind_are_looked_at_again():
+    due = [calls for calls in range(1, 3000) if replay._is_due(calls)]
+    assert due == [1, 2, 4, 16, 64, 256, 997, 1024, 1994, 2991]
+    seen = []
+    replayed = Replayed(lambda x: (seen.append(len(x)), (x + 1,))[1])
+    for _ in range(8):
+        replayed(torch.ones(1))
+        replayed(torch.ones(2))
+    assert seen == [1, 2] * 3
 
 
 def test_after_a_refusal_nothing_is_recorded_any_more():

@@ -19,7 +19,7 @@ from reprogan.systems.adam import Adam
 Beta = Annotated[float, Field(ge=0, lt=1)]
 """How much of Adam's running averages stays at each step."""
 
-_NO_SYSTEMS = {"__init__", "adam", "replay", "system"}  # files here that are none
+_NO_SYSTEMS = {"__init__", "adam", "recording", "replay", "system"}  # files here that are none
 
 NextBatch = Callable[[], Batch]
 """A fresh batch of training images; a step may ask for several."""
@@ -77,7 +77,8 @@ def check(name: str, objective: dict[str, Any], where: str) -> None:
 
 def _module(name: str, where: str) -> ModuleType:
     known = sorted(
-        {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "adam", "replay", "system"}
+        {path.stem for path in Path(__file__).parent.glob("*.py")}
+        - {"__init__", "adam", "recording", "replay", "system"}
     )
     if name not in known:
         raise UserError(f"{where}system: found {name!r}; expected one of {', '.join(known)}")

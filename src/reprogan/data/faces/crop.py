@@ -1,0 +1,55 @@
+"""From a picture of any size to a square of 128×128 pixels."""
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+SIZE = 128
+
+Resize = Literal["none", "shorter_side"]
+OnSmall = Literal["error", "pad", "skip"]
+
+
+class TooSmall(Exception):
+    """A picture with a side shorter than the square's."""
+
+
+def square(picture: Image.Image, resize: Resize, pad: bool) -> np.ndarray:
+    """RGB picture => its middle, uint8 (3, 128, 128).
+
+    `shorter_side` first scales that to 128 pixels; with `none` a picture keeps its scale. With `pad` black is laid
+    around one that is too small, else TooSmall is raised.
+    """
+    if resize == "shorter_side":
+        picture = _scaled(picture)
+    pixels = np.asarray(picture)
+    if min(pixels.shape[:2]) < SIZE:
+        if not pad:
+            raise TooSmall
+        pixels = _padded(pixels)
+    return np.ascontiguousarray(centre(pixels).transpose(2, 0, 1))
+
+
+def centre(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) => (128, 128, 3): from H // 2 - 64 down and from W // 2 - 64 to the right.
+
+    Source: Rashid 2020, "Make Your First GAN With PyTorch", part 2 (`crop_centre`).
+    """
+    top, left = (length // 2 - SIZE // 2 for length in pixels.shape[:2])
+    return pixels[top : top + SIZE, left : left + SIZE]
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    """The shorter side 128 pixels, the longer one in proportion, rounded; Pillow's Lanczos filter."""
+    shorter = min(picture.size)
+    # Whole numbers alone: a half is rounded up.
+    width, height = ((2 * length * SIZE + shorter) // (2 * shorter) for length in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _padded(pixels: np.ndarray) -> np.ndarray:
+    """Black around a picture up to 128 pixels a side, so that `centre` finds its middle in the middle."""
+    before = [max(0, SIZE // 2 - length // 2) for length in pixels.shape[:2]]
+    after = [max(0, SIZE - length - first) for length, first in zip(pixels.shape[:2], before, strict=True)]
+    return np.pad(pixels, [*zip(before, after, strict=True), (0, 0)])

@@ -1,0 +1,194 @@
+"""Where pictures come from: HDF5 files, zips and folders, each as a list of keys and a way to read one of them."""
+
+import io
+import re
+import stat
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import h5py
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from reprogan.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAXIMUM_PIXELS = 64_000_000  # of one picture; more is taken for a decompression bomb
+_MAXIMUM_BYTES = 256 << 20  # of one file in a zip, unpacked
+_SHOWN = 5
+
+
+class Unreadable(Exception):
+    """Why one picture cannot be read, as the end of a sentence that begins with its key."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures by key, in the order in which they are read."""
+
+    name: str  # for messages
+    keys: list[str]
+    read: Callable[[str], Image.Image]  # raises Unreadable
+
+
+@contextmanager
+def open_source(place: Path, group: str | None) -> Iterator[Source]:
+    """The pictures at `place`: a folder, a zip, or an HDF5 file with one data set (H, W, 3) a picture.
+
+    `group` names the HDF5 file's group; None takes the only one that holds pictures. Raises UserError, one line.
+    """
+    if place.is_dir():
+        yield _folder(place)
+    elif not place.is_file():
+        raise UserError(f"{place}: no such file or folder; set faces.source to pictures, or to toyfaces")
+    elif zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as archive:
+            yield _zip(place, archive)
+    elif h5py.is_hdf5(place):
+        with _hdf5_file(place) as file:
+            yield _hdf5(place, file, group)
+    else:
+        raise UserError(f"{place}: neither an HDF5 file nor a zip nor a folder (it may be truncated)")
+
+
+def listed(keys: list[str]) -> str:
+    """The first five keys and how many there are in all."""
+    shown = ", ".join(keys[:_SHOWN])
+    return shown if len(keys) <= _SHOWN else f"{shown}, … ({len(keys):,} in all)"
+
+
+def in_order(keys: list[str]) -> list[str]:
+    """By the numbers in their names, so that 10.jpg comes after 9.jpg."""
+
+    def parts(key: str) -> list[tuple[int, int, str]]:
+        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", key)]
+
+    return sorted(keys, key=parts)
+
+
+# ---- folders and zips: encoded pictures --------------------------------------------------------------------------
+
+
+def _folder(place: Path) -> Source:
+    paths = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES}
+    keys = in_order([key for key, path in paths.items() if path.is_file()])
+    if not keys:
+        raise UserError(f"{place}: a folder without pictures; expected files that end in {', '.join(SUFFIXES)}")
+    return Source(str(place), keys, lambda key: _decoded(paths[key].read_bytes()))
+
+
+def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
+    entries = {}
+    for entry in archive.infolist():
+        path = PurePosixPath(entry.filename)
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or "\\" in entry.filename
+            or stat.S_ISLNK(entry.external_attr >> 16)
+        ):
+            raise UserError(f"{place}: entry {entry.filename!r} leads out of the archive; nothing is read from it")
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+        if not entry.is_dir() and not hidden and path.suffix.lower() in SUFFIXES:
+            entries[entry.filename] = entry
+    if not entries:
+        raise UserError(f"{place}: a zip without pictures; expected entries that end in {', '.join(SUFFIXES)}")
+
+    def read(key: str) -> Image.Image:
+        if entries[key].file_size > _MAXIMUM_BYTES:
+            raise Unreadable(f"unpacks to {entries[key].file_size:,} bytes; expected {_MAXIMUM_BYTES:,} at most")
+        if entries[key].flag_bits & 1:
+            raise Unreadable("is encrypted")
+        try:
+            return _decoded(archive.read(key))
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+            raise Unreadable(f"cannot be unpacked ({error})") from None
+
+    return Source(str(place), in_order(list(entries)), read)
+
+
+def _decoded(content: bytes) -> Image.Image:
+    """The whole picture: a broken or cut one is found here, not later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            picture = Image.open(io.BytesIO(content))
+            if picture.width * picture.height > MAXIMUM_PIXELS:
+                raise Unreadable(f"has {picture.width}×{picture.height} pixels; expected {MAXIMUM_PIXELS:,} at most")
+            picture.load()
+        except UnidentifiedImageError:
+            raise Unreadable("is no picture") from None
+        except Image.DecompressionBombError:  # Pillow's own limit is higher
+            raise Unreadable(f"has far more than the {MAXIMUM_PIXELS:,} pixels that are expected at most") from None
+        except (OSError, SyntaxError, ValueError) as error:
+            raise Unreadable(f"is a broken picture ({error})") from None
+    return picture
+
+
+# ---- HDF5: one data set a picture ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _hdf5_file(place: Path) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(place, "r")
+    except OSError as error:
+        problem = "truncated" if "truncated" in str(error) else f"cannot be opened ({str(error).splitlines()[0]})"
+        raise UserError(f"{place}: {problem}; expected an HDF5 file") from None
+    with file:
+        yield file
+
+
+def _hdf5(place: Path, file: h5py.File, group: str | None) -> Source:
+    where = _group(place, file, group)
+    keys = in_order([key for key, found in where.items() if isinstance(found, h5py.Dataset)])
+    numbers = [int(number[0]) for key in keys if (number := re.findall(r"^\d+", key))]
+    if len(numbers) == len(keys):
+        missing = sorted(set(range(min(numbers), min(numbers) + len(keys))) - set(numbers))
+        if missing:
+            gaps = listed([f"{number}{Path(keys[0]).suffix}" for number in missing])
+            raise UserError(f"{place}: group {where.name!r} lacks {gaps}; expected every number up to {keys[-1]}")
+    first = where[keys[0]].shape
+    odd = [
+        f"{key} {where[key].dtype} {where[key].shape}"
+        for key in keys
+        if where[key].dtype != np.uint8 or len(where[key].shape) != 3 or where[key].shape[2] != 3
+    ]
+    if odd:
+        raise UserError(f"{place}: group {where.name!r}: {listed(odd)}; expected uint8 (height, width, 3) each")
+    mixed = [f"{key} {where[key].shape}" for key in keys if where[key].shape != first]
+    if mixed:
+        raise UserError(f"{place}: group {where.name!r}: {listed(mixed)}; expected {first} as {keys[0]}")
+
+    def read(key: str) -> Image.Image:
+        try:
+            return Image.fromarray(where[key][()])
+        except (OSError, RuntimeError) as error:
+            raise Unreadable(f"cannot be read ({str(error).splitlines()[0]})") from None
+
+    return Source(f"{place}, group {where.name!r}", keys, read)
+
+
+def _group(place: Path, file: h5py.File, wanted: str | None) -> h5py.Group:
+    """The group `wanted`, or the only one that holds data sets."""
+    holding: list[str] = []
+
+    def look(name: str, found: object) -> None:
+        if isinstance(found, h5py.Group) and any(isinstance(child, h5py.Dataset) for child in found.values()):
+            holding.append(name)
+
+    if any(isinstance(child, h5py.Dataset) for child in file.values()):
+        holding.append("/")
+    file.visititems(look)
+    if not holding:
+        raise UserError(f"{place}: no group holds pictures; expected one data set (height, width, 3) a picture")
+    if wanted is None and len(holding) > 1:
+        raise UserError(f"{place}: groups {listed(holding)} hold data sets; name one in faces.group")
+    if wanted is not None and wanted.strip("/") not in [name.strip("/") for name in holding]:
+        raise UserError(f"{place}: faces.group is {wanted!r}; expected one of {listed(holding)}")
+    return file[wanted or holding[0]]
