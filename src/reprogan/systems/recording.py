@@ -40,7 +40,7 @@ class Recording(TorchDispatchMode):
         self._names: dict[int, str] = {}  # id of a tensor => its name
         self._at: dict[int, tuple[object, ...]] = {}  # id of a tensor => where it lies and how
         self._places: dict[tuple[object, ...], str] = {}  # where a tensor lies and how => the name of the first such
-        self._kept: list[tuple[Tensor, tuple[object, ...]]] = []  # no id or address is given out twice while all are
+        self._kept: list[Tensor] = []  # no id or address is given out twice while all are kept
         self._results: list[str] = []
         self._paused = False
         self._generator = _generator_state()
@@ -60,8 +60,8 @@ class Recording(TorchDispatchMode):
         if drawn != _drawn_outside_torch():
             raise refusal("random numbers were drawn in the step by random or numpy; draw before it")
         self._results = [self._name(tensor) for tensor in results]
-        for tensor, place in self._kept:
-            _refuse_moved(tensor, place)
+        for tensor in self._kept:
+            self._refuse_moved(tensor)
         self._kept.clear()  # what a line made; `_values` goes on holding what lives on
         self._inputs = (None,) * len(self._inputs)
         return results
@@ -121,6 +121,9 @@ class Recording(TorchDispatchMode):
         if torch.Tag.data_dependent_output in kernel.tags:
             raise refusal(f"{kernel} reads a number back from a tensor (.item(), bool(), equal() and the like)")
         tensors = [value for value in _flat([args, kwargs]) if isinstance(value, Tensor)]
+        if kernel._schema.is_mutable:
+            for tensor in tensors:
+                self._follow(tensor)
         whole = kernel is torch.ops.aten.index.Tensor and not any(
             t.dtype in (torch.bool, torch.uint8) for t in tensors[1:]
         )
@@ -156,14 +159,29 @@ class Recording(TorchDispatchMode):
         if id(tensor) not in self._names:
             self._call_it(tensor, self._constant(tensor))
         else:
-            _refuse_moved(tensor, self._at[id(tensor)])
+            self._refuse_moved(tensor)
         return self._names[id(tensor)]
+
+    def _refuse_moved(self, tensor: Tensor) -> None:
+        if _place(tensor) != self._at[id(tensor)]:
+            now = f"a tensor that is now of shape {list(tensor.shape)}"
+            raise refusal(f"{now} was given other memory (.data = …) or another shape")
+
+    def _follow(self, tensor: Tensor) -> None:
+        """Note the new shape of a result that a kernel has just given another in its place (`unsqueeze_`)."""
+        place, before = _place(tensor), self._at.get(id(tensor))
+        name = self._names.get(id(tensor), "c")
+        is_alone = list(self._names.values()).count(name) == 1
+        if before is not None and before != place and before[0] == place[0] and name.startswith("t") and is_alone:
+            self._places.pop(before, None)
+            self._places.setdefault(place, name)
+            self._at[id(tensor)] = place
 
     def _call_it(self, tensor: Tensor, name: str) -> None:
         place = self._at[id(tensor)] = _place(tensor)
         self._names[id(tensor)] = name
         self._places.setdefault(place, name)
-        self._kept.append((tensor, place))
+        self._kept.append(tensor)
 
     def _constant(self, value: Any) -> str:
         name = f"{'c' if isinstance(value, Tensor) else 'k'}{len(self._values)}"
@@ -193,11 +211,6 @@ def _place(tensor: Tensor) -> tuple[object, ...]:
     if tensor.layout is not torch.strided:
         raise refusal(f"a tensor has the layout {tensor.layout}")
     return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.is_conj(), tensor.is_neg()
-
-
-def _refuse_moved(tensor: Tensor, place: tuple[object, ...]) -> None:
-    if _place(tensor) != place:
-        raise refusal(f"a tensor that is now of shape {list(tensor.shape)} was given other memory or another shape")
 
 
 def _generator_state() -> bytes:
