@@ -140,6 +140,17 @@ def test_a_missing_number_is_named(tmp_path):
     assert "lacks 3.jpg, 5.jpg; expected every number up to 8.jpg" in refusal(place)
 
 
+def test_a_number_may_be_there_as_jpg_and_png_and_far_numbers_cost_nothing(tmp_path):
+    images = pictures(2)
+    place = book(tmp_path / "both.h5", images)
+    with h5py.File(place, "a") as file:
+        file.create_dataset("img_align_celeba/1.png", data=images[1])
+    assert len(read_all(place)) == 3
+    with h5py.File(place, "a") as file:
+        file.create_dataset("img_align_celeba/20261121093000.jpg", data=images[1])
+    assert "lacks 2.jpg, 3.jpg, 4.jpg, 5.jpg, 6.jpg, … (20,261,121,092,998 in all)" in refusal(place)
+
+
 def test_the_group_is_found_or_given(tmp_path):
     images = pictures(2)
     place = book(tmp_path / "two.h5", images)

@@ -1,1 +1,1 @@
-"""Pictures of faces from HDF5 files, zips, folders or the project's own pen, cut to squares."""
+"""Pictures of faces from HDF5 files, zips or folders, cut to squares."""

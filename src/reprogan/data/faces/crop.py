@@ -8,7 +8,6 @@ from PIL import Image
 SIZE = 128
 
 Resize = Literal["none", "shorter_side"]
-OnSmall = Literal["error", "pad", "skip"]
 
 
 class TooSmall(Exception):

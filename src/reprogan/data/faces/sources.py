@@ -1,6 +1,7 @@
 """Where pictures come from: HDF5 files, zips and folders, each as a list of keys and a way to read one of them."""
 
 import io
+import itertools
 import re
 import stat
 import warnings
@@ -56,10 +57,10 @@ def open_source(place: Path, group: str | None) -> Iterator[Source]:
         raise UserError(f"{place}: neither an HDF5 file nor a zip nor a folder (it may be truncated)")
 
 
-def listed(keys: list[str]) -> str:
-    """The first five keys and how many there are in all."""
-    shown = ", ".join(keys[:_SHOWN])
-    return shown if len(keys) <= _SHOWN else f"{shown}, … ({len(keys):,} in all)"
+def listed(keys: list[str], count: int | None = None) -> str:
+    """The first five keys and how many there are in all: as many as are given, or `count`."""
+    shown, count = ", ".join(keys[:_SHOWN]), count or len(keys)
+    return shown if count <= _SHOWN else f"{shown}, … ({count:,} in all)"
 
 
 def in_order(keys: list[str]) -> list[str]:
@@ -149,10 +150,12 @@ def _hdf5(place: Path, file: h5py.File, group: str | None) -> Source:
     keys = in_order([key for key, found in where.items() if isinstance(found, h5py.Dataset)])
     numbers = [int(number[0]) for key in keys if (number := re.findall(r"^\d+", key))]
     if len(numbers) == len(keys):
-        missing = sorted(set(range(min(numbers), min(numbers) + len(keys))) - set(numbers))
-        if missing:
-            gaps = listed([f"{number}{Path(keys[0]).suffix}" for number in missing])
-            raise UserError(f"{place}: group {where.name!r} lacks {gaps}; expected every number up to {keys[-1]}")
+        between = (range(before + 1, after) for before, after in itertools.pairwise(sorted(set(numbers))))
+        gaps = [gap for gap in between if gap]
+        if gaps:
+            first_missing = itertools.islice(itertools.chain.from_iterable(gaps), _SHOWN)
+            names = listed([f"{number}{Path(keys[0]).suffix}" for number in first_missing], sum(map(len, gaps)))
+            raise UserError(f"{place}: group {where.name!r} lacks {names}; expected every number up to {keys[-1]}")
     first = where[keys[0]].shape
     odd = [
         f"{key} {where[key].dtype} {where[key].shape}"

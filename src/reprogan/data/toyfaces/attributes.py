@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from reprogan.data.toyfaces.colours import BACKGROUND, CLOTH, HAIR, IRIS, SKIN
+
 
 class Draws:
     """The random choices of one thing about one face: a function of (seed, purpose, index) alone."""
@@ -54,11 +56,11 @@ class Attributes:
 
     OPTIONS: ClassVar[dict[str, tuple[str, ...]]] = {
         "person": ("woman", "man"),
-        "skin": ("pale", "light", "tan", "brown", "dark"),
+        "skin": tuple(SKIN),
         "head": ("round", "oval", "long", "square"),
         "hair": ("bald", "short", "bob", "long", "curly", "bun"),
-        "hair_colour": ("black", "brown", "red", "blond", "grey", "white", "blue", "pink"),
-        "eyes": ("brown", "blue", "green", "grey"),
+        "hair_colour": tuple(HAIR),
+        "eyes": tuple(IRIS),
         "gaze": ("left", "ahead", "right"),
         "brows": ("level", "raised", "knitted"),
         "nose": ("small", "broad", "long"),
@@ -66,8 +68,8 @@ class Attributes:
         "glasses": ("none", "round", "square", "dark"),
         "beard": ("none", "stubble", "moustache", "goatee", "full"),
         "hat": ("none", "cap", "beanie", "top hat"),
-        "clothes": ("red", "blue", "green", "yellow", "purple", "orange", "grey", "white"),
-        "background": ("blue", "green", "yellow", "pink", "purple", "grey", "orange"),
+        "clothes": tuple(CLOTH),
+        "background": tuple(BACKGROUND),
         "pattern": ("plain", "glow", "spots"),
     }
 
