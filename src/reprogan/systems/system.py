@@ -76,10 +76,7 @@ def check(name: str, objective: dict[str, Any], where: str) -> None:
 
 
 def _module(name: str, where: str) -> ModuleType:
-    known = sorted(
-        {path.stem for path in Path(__file__).parent.glob("*.py")}
-        - {"__init__", "adam", "recording", "replay", "system"}
-    )
+    known = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - _NO_SYSTEMS)
     if name not in known:
         raise UserError(f"{where}system: found {name!r}; expected one of {', '.join(known)}")
     return import_module(f"reprogan.systems.{name}")

@@ -1,7 +1,6 @@
 """Variational autoencoding: codes are distributions near the standard normal one, from which images can be drawn."""
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from pydantic import Field
@@ -44,13 +43,12 @@ class System:
         self.networks = networks
         weights = [weight for network in networks.values() for weight in network.parameters()]
         self.optimisers = {"autoencoder": Adam(weights, objective.learning_rate, objective.betas)}
-        self._code_size = cast(int, networks["decoder"].latent_size)
         self._descend = Replayed(self._one_step)
 
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         images = next_batch().images
-        noise = torch.empty(len(images), self._code_size, device=images.device)
-        return self._descend(images, noise.normal_(generator=draws.generator("noise", position.images_seen)))
+        source = draws.generator("noise", position.images_seen)
+        return self._descend(images, draw_latents(self.networks["decoder"], len(images), source))
 
     def _one_step(self, images: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         mean, log_variance = self.networks["encoder"](images).chunk(2, dim=1)
