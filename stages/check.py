@@ -9,9 +9,10 @@ from reprogan.entry import run_stage
 
 
 def check(params: Parameters, arguments: list[str]) -> None:
-    from reprogan.check import check_blocks  # torch may load now: the instruction set is pinned
+    from reprogan.check import check_blocks, check_faces  # torch may load now: the instruction set is pinned
 
     check_blocks(params)
+    check_faces(params, Path("."))
     write_atomically(Path("data/checked"), "params.yaml: every key is known and every value in range\n")
 
 

@@ -42,6 +42,7 @@ TINY = {
     },
     "stacked": {"train": 600, "test": 300},
     "ring": {"train": 1000, "test": 300},
+    "faces": {"toyfaces": {"count": 60}},
     "evaluation": {"count": 200},
     "variants": {
         "digit_features": {

@@ -113,7 +113,7 @@ MISTAKES = [
     (
         "prophile",
         "x",
-        "prophile: unknown key; expected one of profile, compute, digits, stacked, ring, evaluation, variants",
+        "prophile: unknown key; expected one of profile, compute, digits, stacked, ring, faces, evaluation, variants",
     ),
     (
         "compute.thread",
@@ -156,7 +156,7 @@ MISTAKES = [
         "variants.gan.objective.loss: found 'cross_entropy'; expected one",
     ),
     ("variants.gan.extractor", "dcgan", "variants.gan.extractor is 'dcgan'; expected a classifier: "),
-    ("variants.gan.data", "faces", "variants.gan.data: found 'faces'; input should be 'digits', 'stacked' or 'ring'"),
+    ("variants.gan.data", "cats", "variants.gan.data: found 'cats'; input should be 'digits', 'stacked', 'ring' or"),
     ("variants.gan.training", None, "variants.gan.training: missing; add it"),
     ("variants.gan.objective.loss", None, "variants.gan.objective.loss: missing; add it"),
     ("digits.source", "minst", "digits: source is 'minst'; expected one of embedded, mnist"),
@@ -179,6 +179,18 @@ MISTAKES = [
     ("ring.train", 0, "ring.train: found 0; input should be greater than or equal to 1"),
     ("ring.test", 0, "ring.test: found 0; input should be greater than or equal to 1"),
     ("ring.radius", 2.0, "ring.radius: unknown key; expected one of seed, modes, std, train, test"),
+    ("faces.source", "", "faces.source: found ''; string should have at least 1 character"),
+    ("faces.limit", 1, "faces.limit: found 1; input should be greater than or equal to 2"),
+    ("faces.resize", "longer_side", "faces.resize: found 'longer_side'; input should be 'none' or 'shorter_side'"),
+    ("faces.on_small", "stretch", "faces.on_small: found 'stretch'; input should be 'error', 'pad' or 'skip'"),
+    ("faces.grey", "skip", "faces.grey: found 'skip'; input should be 'repeat' or 'error'"),
+    ("faces.alpha", "red", "faces.alpha: found 'red'; input should be 'white', 'black' or 'error'"),
+    ("faces.test_share", 0.0, "faces.test_share: found 0.0; input should be greater than 0"),
+    ("faces.test_share", 1.0, "faces.test_share: found 1.0; input should be less than 1"),
+    ("faces.compression", "zip", "faces.compression: found 'zip'; input should be 'none', 'lzf' or 'gzip'"),
+    ("faces.toyfaces.count", 1, "faces.toyfaces.count: found 1; input should be greater than or equal to 2"),
+    ("faces.toyfaces.sead", 1, "faces.toyfaces.sead: unknown key; expected one of seed, count"),
+    ("faces", None, "faces: missing; add it"),
     ("stacked", None, "stacked: missing; add it"),
     ("ring", None, "ring: missing; add it"),
     (
@@ -273,7 +285,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(mistake,
 def test_more_mistakes_are_counted(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("profile: 1\ncompute: 2\n")
-    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 6 more\)$"):
+    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 7 more\)$"):
         load(file)
 
 

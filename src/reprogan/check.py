@@ -1,6 +1,9 @@
-"""All of params.yaml, with the blocks that only an architecture or a system can judge."""
+"""All of params.yaml, with what no block can judge by itself."""
 
-from reprogan.config import PARAMS_FILE, Parameters
+from pathlib import Path
+
+from reprogan.config import PARAMS_FILE, TOY_FACES, Parameters
+from reprogan.errors import UserError
 from reprogan.models import architecture
 from reprogan.systems import system
 
@@ -11,3 +14,12 @@ def check_blocks(params: Parameters) -> None:
         where = f"{PARAMS_FILE}: variants.{name}."
         architecture.check(variant.architecture, variant.network, where)
         system.check(variant.system, variant.objective, where)
+
+
+def check_faces(params: Parameters, root: Path) -> None:
+    """Raise UserError if there is nothing at `faces.source`, which is taken from `root` on."""
+    if not (root / params.faces.source).exists():
+        raise UserError(
+            f"{PARAMS_FILE}: faces.source is {params.faces.source!r}; no such file or folder; expected an HDF5 file, a "
+            f"zip or a folder of pictures, or {TOY_FACES}, which draws toy faces"
+        )

@@ -18,6 +18,8 @@ from reprogan.errors import UserError
 
 PARAMS_FILE = "params.yaml"
 EMBEDDED = "embedded"
+TOY_FACES = "src/reprogan/data/toyfaces"
+"""The source of faces that are drawn: by the code that is there."""
 
 Sha256 = str
 
@@ -100,6 +102,28 @@ class Ring(Strict):
     test: int = Field(ge=1, description="held-out points")
 
 
+class ToyFaces(Strict):
+    """How many faces are drawn, and from which seed."""
+
+    seed: int = Field(ge=0)
+    count: int = Field(ge=2)
+
+
+class Faces(Strict):
+    """What `prepare_faces` prepares: squares of 128×128 from pictures of the user's, or toy faces."""
+
+    source: str = Field(min_length=1, description="an HDF5 file, a zip or a folder; or TOY_FACES")
+    group: str | None = Field(description="of the HDF5 file; null: the only one with pictures")
+    limit: int | None = Field(ge=2, description="pictures that are read, from the first on; null: all")
+    resize: Literal["none", "shorter_side"]
+    on_small: Literal["error", "pad", "skip"]
+    grey: Literal["repeat", "error"]
+    alpha: Literal["white", "black", "error"]
+    test_share: float = Field(gt=0, lt=1, description="share of the pictures that is held out, by a hash of the key")
+    compression: Literal["none", "lzf", "gzip"]
+    toyfaces: ToyFaces
+
+
 class Schedule(Strict):
     """Learning rate over the budget: a linear warm-up, then constant, or a cosine down to zero from `start` on."""
 
@@ -156,7 +180,7 @@ class Variant(Strict):
 
     system: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     architecture: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    data: Literal["digits", "stacked", "ring"]
+    data: Literal["digits", "stacked", "ring", "faces"]
     view: View
     extractor: str
     extractor_architecture: str
@@ -181,6 +205,7 @@ class Parameters(Strict):
     digits: Digits
     stacked: Stacked
     ring: Ring
+    faces: Faces
     evaluation: Evaluation
     variants: dict[str, Variant]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reprogan.config import load
+from reprogan.config import TOY_FACES, load
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("src/", "stages/")
@@ -44,6 +44,9 @@ def dynamic(stage: Stage) -> set[str]:
         folders = {"check": ("models", "systems"), "publish": ("models",)}[stage.name]
         found = (path for folder in folders for path in (REPOSITORY / "src/reprogan" / folder).glob("*.py"))
         return {str(path.relative_to(REPOSITORY)) for path in found}
+    if stage.name == "prepare_faces":
+        assert params.faces.source == TOY_FACES
+        return {f"{TOY_FACES}/listing.py"}
     if not stage.variant:
         return set()
     variant = params.variant(stage.variant)

@@ -1,6 +1,7 @@
 """The one container of prepared data: HDF5 with groups `train` and `test`, images as uint8 (N, C, H, W).
 
-Points in the plane are images too, float32 (N, 2, 1, 1): x and y are the channels of one pixel.
+Points in the plane are images too, float32 (N, 2, 1, 1): x and y are the channels of one pixel. Beside the images
+stand, where they are known, `labels`, `attributes`, `captions` and `keys`, one row an image.
 """
 
 import errno
@@ -8,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -23,14 +24,21 @@ SPLITS = ("train", "test")
 POINT = (2, 1, 1)  # the shape of a point in the plane
 
 Split = Literal["train", "test"]
+Options = dict[str, tuple[str, ...]]
+"""{attribute: what its codes 0, 1, ... mean}"""
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """One split: images uint8 (N, C, H, W) or points float32 (N, 2, 1, 1); labels int64 (N,), indices of classes."""
+    """One split: images uint8 (N, C, H, W) or points float32 (N, 2, 1, 1); labels int64 (N,), indices of classes.
+
+    Where there are no classes all labels are 0. `attributes` int64 (N, A), where there are any: the index of each
+    attribute's value among its options.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    attributes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -38,16 +46,19 @@ class Description:
     """What a container holds, without its images."""
 
     name: str  # the data set's own: "mnist", "embedded digits"
-    classes: tuple[str, ...]  # what the labels 0, 1, ... mean
+    classes: tuple[str, ...]  # what the labels 0, 1, ... mean; none: the images have no labels
     sources: dict[str, str]  # {file it was made from: sha256}
     image_shape: tuple[int, int, int]  # C, H, W
     counts: dict[str, int]  # {"train": images, "test": images}
     points: bool = False  # float32 points instead of uint8 images
+    attributes: Options = field(default_factory=dict)
 
     def __str__(self) -> str:
         counts = " and ".join(f"{count:,} {split}" for split, count in self.counts.items())
         what = "points" if self.points else f"images of {self.image_shape[1]}×{self.image_shape[2]}"
-        return f"{self.name}, {counts} {what}, {len(self.classes):,} classes"
+        known = [f"{len(self.classes):,} classes"] if self.classes else []
+        known += [f"{len(self.attributes):,} attributes"] if self.attributes else []
+        return ", ".join([f"{self.name}, {counts} {what}", *known])
 
 
 def write(
@@ -59,20 +70,29 @@ def write(
     Raises ValueError for arrays that the schema does not allow, OSError where the disk refuses.
     """
     for split, arrays in zip(SPLITS, (train, test), strict=True):
-        found = (arrays.images.dtype, arrays.images.shape, arrays.labels.dtype, arrays.labels.shape)
-        if problem := _shape_problem(*found) or _label_problem(arrays.labels, classes):
+        problem = _image_problem(arrays.images.dtype, arrays.images.shape)
+        if problem := problem or _label_problem(arrays.labels, classes, len(arrays.images)):
             raise ValueError(f"{split}: {problem}")
     if train.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(f"train images are {train.images.shape[1:]}, test images {test.images.shape[1:]}")
     with create(path) as file:
-        file.attrs["schema"] = SCHEMA
-        file.attrs["name"] = name
-        file.attrs["classes"] = np.array(classes, dtype=h5py.string_dtype())
-        file.attrs["sources"] = json.dumps(sources, sort_keys=True)
+        head(file, name=name, classes=classes, sources=sources)
         for split, arrays in zip(SPLITS, (train, test), strict=True):
             group = file.create_group(split)
             group.create_dataset("images", data=arrays.images)
             group.create_dataset("labels", data=arrays.labels)
+
+
+def head(
+    file: h5py.File, *, name: str, classes: tuple[str, ...], sources: dict[str, str], attributes: Options | None = None
+) -> None:
+    """Write what `Description` says of a container, but for its counts and shapes."""
+    file.attrs["schema"] = SCHEMA
+    file.attrs["name"] = name
+    file.attrs["classes"] = np.array(classes, dtype=h5py.string_dtype())
+    file.attrs["sources"] = json.dumps(sources, sort_keys=True)
+    if attributes:
+        file.attrs["attributes"] = json.dumps(attributes)
 
 
 @contextmanager
@@ -138,8 +158,13 @@ def describe(path: Path) -> Description:
 def read(path: Path, split: Split) -> Arrays:
     """Read one split into memory, as it was written. Raises UserError as `describe`."""
     with _open(path) as file:
-        _describe(file)
-        return Arrays(images=file[split]["images"][()], labels=file[split]["labels"][()])
+        description, group = _describe(file), file[split]
+        images = group["images"][()]
+        return Arrays(
+            images=images,
+            labels=group["labels"][()] if description.classes else np.zeros(len(images), np.int64),
+            attributes=group["attributes"][()].astype(np.int64) if description.attributes else None,
+        )
 
 
 class _Damaged(Exception):
@@ -180,15 +205,16 @@ def _describe(file: h5py.File) -> Description:
         name = str(file.attrs["name"])
         classes = tuple(str(label) for label in file.attrs["classes"])
         sources = {str(source): str(sha256) for source, sha256 in json.loads(file.attrs["sources"]).items()}
+        options = json.loads(file.attrs.get("attributes", "{}"))
+        attributes = {str(key): tuple(map(str, values)) for key, values in options.items()}
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
-        raise _Damaged("attributes name, classes and sources missing or of another kind") from None
+        raise _Damaged("HDF5 attributes name, classes and sources missing or of another kind") from None
     shapes, types, counts = [], [], {}
     for split in SPLITS:
-        images, labels = (file.get(f"{split}/{dataset}") for dataset in ("images", "labels"))
-        if not (isinstance(images, h5py.Dataset) and isinstance(labels, h5py.Dataset)):
-            raise _Damaged(f"no images and labels in group {split!r}")
-        problem = _shape_problem(images.dtype, images.shape, labels.dtype, labels.shape)
-        if problem := problem or _label_problem(labels[()], classes):
+        images = file.get(f"{split}/images")
+        if not isinstance(images, h5py.Dataset):
+            raise _Damaged(f"no images in group {split!r}")
+        if problem := _image_problem(images.dtype, images.shape) or _rows_problem(file[split], classes, attributes):
             raise _Damaged(f"{split}: {problem}")
         shapes.append(images.shape[1:])
         counts[split] = int(images.shape[0])
@@ -197,24 +223,48 @@ def _describe(file: h5py.File) -> Description:
         found = f"train images are {types[0]} {shapes[0]}, test images {types[1]} {shapes[1]}"
         raise _Damaged(f"{found}; expected one type and shape")
     channels, height, width = (int(size) for size in shapes[0])
-    return Description(name, classes, sources, (channels, height, width), counts, bool(types[0] == np.float32))
+    points = bool(types[0] == np.float32)
+    return Description(name, classes, sources, (channels, height, width), counts, points, attributes)
 
 
-def _shape_problem(
-    images_type: np.dtype, images_shape: tuple[int, ...], labels_type: np.dtype, labels_shape: tuple[int, ...]
-) -> str | None:
-    """What keeps images and labels of these kinds and shapes from being one split, or None."""
-    is_points = images_type == np.float32 and images_shape[1:] == POINT
-    if not (images_type == np.uint8 or is_points) or len(images_shape) != 4 or 0 in images_shape:
-        return f"images are {images_type} {images_shape}; expected uint8 (N, C, H, W)"
-    if labels_type != np.int64 or labels_shape != images_shape[:1]:
-        return f"labels are {labels_type} {labels_shape}; expected int64 ({images_shape[0]},), one an image"
+def _image_problem(found: np.dtype, shape: tuple[int, ...]) -> str | None:
+    """What keeps images of this kind and shape from being a split's, or None."""
+    is_points = found == np.float32 and shape[1:] == POINT
+    if not (found == np.uint8 or is_points) or len(shape) != 4 or 0 in shape:
+        return f"images are {found} {shape}; expected uint8 (N, C, H, W)"
     return None
 
 
-def _label_problem(labels: np.ndarray, classes: tuple[str, ...]) -> str | None:
-    """The first label that is no index into `classes`, as a sentence, or None."""
-    outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+def _rows_problem(group: h5py.Group, classes: tuple[str, ...], attributes: Options) -> str | None:
+    """What is wrong with the labels and attributes beside a split's images, or None."""
+    count = len(group["images"])
+    if classes:
+        if not isinstance(labels := group.get("labels"), h5py.Dataset):
+            return "no labels"
+        if problem := _label_problem(labels[()], classes, count):
+            return problem
+    if attributes:
+        if not isinstance(codes := group.get("attributes"), h5py.Dataset):
+            return "no attributes"
+        expected = (count, len(attributes))
+        if codes.dtype != np.uint8 or codes.shape != expected:
+            return f"attributes are {codes.dtype} {codes.shape}; expected uint8 {expected}"
+        for name, column in zip(attributes, codes[()].T, strict=True):
+            if problem := _outside(name, column, len(attributes[name])):
+                return problem
+    return None
+
+
+def _label_problem(labels: np.ndarray, classes: tuple[str, ...], count: int) -> str | None:
+    """What keeps these from being the labels of `count` images, as a sentence, or None."""
+    if labels.dtype != np.int64 or labels.shape != (count,):
+        return f"labels are {labels.dtype} {labels.shape}; expected int64 ({count},), one an image"
+    return _outside("label", labels, len(classes))
+
+
+def _outside(what: str, codes: np.ndarray, count: int) -> str | None:
+    """The first of `codes` that is no index below `count`, as a sentence, or None."""
+    outside = np.flatnonzero((codes < 0) | (codes >= count))
     if len(outside):
-        return f"label {labels[outside[0]]} of image {outside[0]}; expected 0 to {len(classes) - 1}"
+        return f"{what} {codes[outside[0]]} of image {outside[0]}; expected 0 to {count - 1}"
     return None

@@ -8,10 +8,34 @@ from PIL import Image
 SIZE = 128
 
 Resize = Literal["none", "shorter_side"]
+Grey = Literal["repeat", "error"]
+Alpha = Literal["white", "black", "error"]
 
 
-class TooSmall(Exception):
+class Unfit(Exception):
+    """Why a picture cannot be taken as it is, as the end of a sentence that begins with its key."""
+
+
+class TooSmall(Unfit):
     """A picture with a side shorter than the square's."""
+
+
+def as_rgb(picture: Image.Image, grey: Grey, alpha: Alpha) -> Image.Image:
+    """A picture of any kind => RGB: grey ones three times the same, transparent ones laid on a colour, as declared.
+
+    Raises Unfit for what is declared an error, and for more than 8 bits a channel.
+    """
+    if picture.mode.startswith(("I", "F")):
+        raise Unfit(f"has more than 8 bits a channel (mode {picture.mode}); expected 8")
+    if picture.mode in ("1", "L", "LA", "La") and grey == "error":
+        raise Unfit("is grey; faces.grey is error")
+    if "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema() != (255, 255):
+            if alpha == "error":
+                raise Unfit("is transparent; faces.alpha is error")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, alpha), picture)
+    return picture.convert("RGB")
 
 
 def square(picture: Image.Image, resize: Resize, pad: bool) -> np.ndarray:
@@ -25,7 +49,7 @@ def square(picture: Image.Image, resize: Resize, pad: bool) -> np.ndarray:
     pixels = np.asarray(picture)
     if min(pixels.shape[:2]) < SIZE:
         if not pad:
-            raise TooSmall
+            raise TooSmall(f"has {pixels.shape[1]}×{pixels.shape[0]} pixels; expected {SIZE} a side")
         pixels = _padded(pixels)
     return np.ascontiguousarray(centre(pixels).transpose(2, 0, 1))
 

@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 
 import h5py
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from reprogan.config import TOY_FACES
 from reprogan.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -28,13 +29,18 @@ class Unreadable(Exception):
     """Why one picture cannot be read, as the end of a sentence that begins with its key."""
 
 
+Read = Callable[[str], Image.Image]
+"""The picture of a key; raises Unreadable."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Pictures by key, in the order in which they are read."""
 
     name: str  # for messages
     keys: list[str]
-    read: Callable[[str], Image.Image]  # raises Unreadable
+    read: Read
+    group: str | None = None  # of an HDF5 file
 
 
 @contextmanager
@@ -46,7 +52,7 @@ def open_source(place: Path, group: str | None) -> Iterator[Source]:
     if place.is_dir():
         yield _folder(place)
     elif not place.is_file():
-        raise UserError(f"{place}: no such file or folder; set faces.source to pictures, or to toyfaces")
+        raise UserError(f"{place}: no such file or folder; set faces.source to pictures, or to {TOY_FACES}")
     elif zipfile.is_zipfile(place):
         with zipfile.ZipFile(place) as archive:
             yield _zip(place, archive)
@@ -55,6 +61,19 @@ def open_source(place: Path, group: str | None) -> Iterator[Source]:
             yield _hdf5(place, file, group)
     else:
         raise UserError(f"{place}: neither an HDF5 file nor a zip nor a folder (it may be truncated)")
+
+
+@contextmanager
+def open_reader(place: Path, group: str | None) -> Iterator[Read]:
+    """How to read pictures of a place that `open_source` has looked through, without looking again; `group` is its."""
+    if place.is_dir():
+        yield _folder_reader(place)
+    elif group is None:
+        with zipfile.ZipFile(place) as archive:
+            yield _zip_reader(archive)
+    else:
+        with _hdf5_file(place) as file:
+            yield _hdf5_reader(file[group])
 
 
 def listed(keys: list[str], count: int | None = None) -> str:
@@ -76,15 +95,26 @@ def in_order(keys: list[str]) -> list[str]:
 
 
 def _folder(place: Path) -> Source:
-    paths = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES}
-    keys = in_order([key for key, path in paths.items() if path.is_file()])
-    if not keys:
+    paths = [path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not paths:
         raise UserError(f"{place}: a folder without pictures; expected files that end in {', '.join(SUFFIXES)}")
-    return Source(str(place), keys, lambda key: _decoded(paths[key].read_bytes()))
+    keys = in_order([path.relative_to(place).as_posix() for path in paths])
+    return Source(str(place), keys, _folder_reader(place))
+
+
+def _folder_reader(place: Path) -> Read:
+    def read(key: str) -> Image.Image:
+        try:
+            content = (place / key).read_bytes()
+        except OSError as error:
+            raise Unreadable(f"cannot be read ({error.strerror})") from None
+        return _decoded(content)
+
+    return read
 
 
 def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
-    entries = {}
+    keys = []
     for entry in archive.infolist():
         path = PurePosixPath(entry.filename)
         if (
@@ -96,21 +126,26 @@ def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
             raise UserError(f"{place}: entry {entry.filename!r} leads out of the archive; nothing is read from it")
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
         if not entry.is_dir() and not hidden and path.suffix.lower() in SUFFIXES:
-            entries[entry.filename] = entry
-    if not entries:
+            keys.append(entry.filename)
+    if not keys:
         raise UserError(f"{place}: a zip without pictures; expected entries that end in {', '.join(SUFFIXES)}")
 
+    return Source(str(place), in_order(keys), _zip_reader(archive))
+
+
+def _zip_reader(archive: zipfile.ZipFile) -> Read:
     def read(key: str) -> Image.Image:
-        if entries[key].file_size > _MAXIMUM_BYTES:
-            raise Unreadable(f"unpacks to {entries[key].file_size:,} bytes; expected {_MAXIMUM_BYTES:,} at most")
-        if entries[key].flag_bits & 1:
+        entry = archive.getinfo(key)
+        if entry.file_size > _MAXIMUM_BYTES:
+            raise Unreadable(f"unpacks to {entry.file_size:,} bytes; expected {_MAXIMUM_BYTES:,} at most")
+        if entry.flag_bits & 1:
             raise Unreadable("is encrypted")
         try:
             return _decoded(archive.read(key))
         except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
             raise Unreadable(f"cannot be unpacked ({error})") from None
 
-    return Source(str(place), in_order(list(entries)), read)
+    return read
 
 
 def _decoded(content: bytes) -> Image.Image:
@@ -122,6 +157,7 @@ def _decoded(content: bytes) -> Image.Image:
             if picture.width * picture.height > MAXIMUM_PIXELS:
                 raise Unreadable(f"has {picture.width}×{picture.height} pixels; expected {MAXIMUM_PIXELS:,} at most")
             picture.load()
+            ImageOps.exif_transpose(picture, in_place=True)  # cameras write pictures as they were held
         except UnidentifiedImageError:
             raise Unreadable("is no picture") from None
         except Image.DecompressionBombError:  # Pillow's own limit is higher
@@ -168,13 +204,17 @@ def _hdf5(place: Path, file: h5py.File, group: str | None) -> Source:
     if mixed:
         raise UserError(f"{place}: group {where.name!r}: {listed(mixed)}; expected {first} as {keys[0]}")
 
+    return Source(f"{place}, group {where.name!r}", keys, _hdf5_reader(where), where.name)
+
+
+def _hdf5_reader(where: h5py.Group) -> Read:
     def read(key: str) -> Image.Image:
         try:
             return Image.fromarray(where[key][()])
         except (OSError, RuntimeError) as error:
             raise Unreadable(f"cannot be read ({str(error).splitlines()[0]})") from None
 
-    return Source(f"{place}, group {where.name!r}", keys, read)
+    return read
 
 
 def _group(place: Path, file: h5py.File, wanted: str | None) -> h5py.Group:
