@@ -71,6 +71,23 @@ TINY = {
             "training": {"images": 204800, "log_every": 2560, "checkpoint_every": 10240, "milestones": [0, 2560]},
             "sampling": {"count": 200},
         },
+        "face_features": {
+            "network": {"widths": [4, 4, 8, 8], "features": 8},
+            "training": {"images": 320, "batch_size": 16, "log_every": 16, "checkpoint_every": 64},
+            "sampling": {"count": 100},
+        },
+        "progan": {
+            "network": {"latent_size": 8, "widths": [8, 8, 4, 4, 4, 4]},
+            "objective": {"growth": {"fade": 48, "stable": 16}},
+            "training": {
+                "images": 400,
+                "batch_size": 4,
+                "log_every": 8,
+                "checkpoint_every": 16,
+                "milestones": [0, 48],
+            },
+            "sampling": {"count": 100},
+        },
     },
 }
 

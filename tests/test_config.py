@@ -147,7 +147,7 @@ MISTAKES = [
     (
         "variants.gan.system",
         "diffusion",
-        "variants.gan.system: found 'diffusion'; expected one of autoencoder, classifier, gan, vae",
+        "variants.gan.system: found 'diffusion'; expected one of autoencoder, classifier, features, gan, vae",
     ),
     ("variants.gan.objective.loss", "hinges", "variants.gan.objective.loss: found 'hinges'; expected one of"),
     (

@@ -9,7 +9,7 @@ import pytest
 from reprogan.check import check_blocks
 from reprogan.config import load
 from reprogan.errors import UserError
-from reprogan.profile import apply_profile
+from reprogan.profile import apply_profile, set_values
 
 REPOSITORY = Path(__file__).parents[1]
 PROFILES = sorted(path.stem for path in (REPOSITORY / "profiles").glob("*.yaml"))
@@ -97,3 +97,42 @@ def test_an_unknown_profile_names_those_there_are(root):
         UserError, match=rf"profiles/smok.yaml: no such profile; expected one of {', '.join(PROFILES)}$"
     ):
         apply_profile("smok", root)
+
+
+# ---- single keys ----------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_set_and_comments_stay(root):
+    before, lines = comments(root), (root / "params.yaml").read_text().splitlines()
+    changes = set_values(["faces.source=/tmp/my pictures", "faces.limit=100", "digits.source=embedded"], root)
+    assert changes == [
+        "faces.source: src/reprogan/data/toyfaces -> /tmp/my pictures",
+        "faces.limit: None -> 100",
+        "digits.source: mnist -> embedded",
+    ]
+    assert [line.strip() for line in comments(root)] == [line.strip() for line in before]
+    after = (root / "params.yaml").read_text().splitlines()
+    assert sum(a != b for a, b in zip(after, lines, strict=True)) == 3
+    params = load(root / "params.yaml")
+    assert (params.faces.source, params.faces.limit) == ("/tmp/my pictures", 100)
+    assert set_values(["faces.limit=null"], root) == ["faces.limit: 100 -> None"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [
+        ("faces.source", "'faces.source': expected KEY=VALUE, as in faces.source=/home/me/pictures"),
+        ("=3", "'=3': expected KEY=VALUE"),
+        ("faces..limit=3", "'faces..limit=3': expected KEY=VALUE"),
+        ("faces.sauce=x", "faces.sauce: unknown key; expected one of source, group"),
+        ("faces.limit=many", "faces.limit: found 'many'; input should be a valid integer"),
+        ("faces.limit=[", "faces.limit line 1: not YAML"),
+        ("faces=3", "faces: found 3"),
+    ],
+)
+def test_a_key_that_cannot_be_set_changes_nothing(root, assignment, says):
+    before = (root / "params.yaml").read_bytes()
+    with pytest.raises(UserError) as error:
+        set_values(["digits.source=embedded", assignment], root)
+    assert says in str(error.value) and "\n" not in str(error.value)
+    assert (root / "params.yaml").read_bytes() == before

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from reprogan.config import Parameters, load
+from reprogan.config import EXTRACTORS, Parameters, load
 from reprogan.entry import checkout_root, exit_status, pin_instruction_set
 
 
@@ -66,6 +66,20 @@ def profile(name: str) -> None:
         for change in changes:
             click.echo(change)
         click.echo(f"params.yaml: profile {name}, {len(changes)} values changed; `dvc repro` runs what that changes")
+
+    sys.exit(exit_status(start))
+
+
+@main.command(name="set")
+@click.argument("assignments", metavar="KEY=VALUE...", nargs=-1, required=True)
+def set_(assignments: tuple[str, ...]) -> None:
+    """Set keys of params.yaml, keeping its comments: reprogan set faces.source=/home/me/pictures."""
+
+    def start() -> None:
+        from reprogan.profile import set_values
+
+        for change in set_values(assignments, checkout_root()):
+            click.echo(change)
 
     sys.exit(exit_status(start))
 
@@ -142,7 +156,7 @@ def seeds(params: Parameters, variants: tuple[str, ...], seeds: tuple[int, ...])
     """
     from reprogan.bench.seeds import markdown, outcomes
 
-    names = variants or tuple(name for name in params.variants if params.variant(name).system != "classifier")
+    names = variants or tuple(name for name in params.variants if params.variant(name).system not in EXTRACTORS)
     for name in names:
         params.variant(name)
     click.echo(markdown({name: outcomes(params, Path.cwd(), name, seeds or (1, 2, 3)) for name in names}))

@@ -18,6 +18,8 @@ from reprogan.errors import UserError
 
 PARAMS_FILE = "params.yaml"
 EMBEDDED = "embedded"
+EXTRACTORS = ("classifier", "features")
+"""The systems whose models scores are read with."""
 TOY_FACES = "src/reprogan/data/toyfaces"
 """The source of faces that are drawn: by the code that is there."""
 
@@ -219,7 +221,7 @@ class Parameters(Strict):
     def _views_fit(self) -> "Parameters":
         for name, variant in self.variants.items():
             whole = (variant.view.size, variant.view.classes, variant.view.per_class) == (None, None, None)
-            if not whole and (variant.data != "digits" or variant.system == "classifier"):
+            if not whole and (variant.data != "digits" or variant.system in EXTRACTORS):
                 raise ValueError(
                     f"variants.{name}.view is for generators of digits; expected size, classes and per_class null"
                 )
@@ -229,12 +231,12 @@ class Parameters(Strict):
     def _extractors_fit(self) -> "Parameters":
         for name, variant in self.variants.items():
             where = f"variants.{name}.extractor"
-            needs_none = variant.system == "classifier" or variant.data == "ring"
+            needs_none = variant.system in EXTRACTORS or variant.data == "ring"
             if needs_none and variant.extractor != name:
                 raise ValueError(f"{where} is {variant.extractor!r}; expected {name!r}, itself")
             extractor = self.variants.get(variant.extractor)
-            if extractor is None or not (needs_none or extractor.system == "classifier"):
-                classifiers = sorted(v for v, block in self.variants.items() if block.system == "classifier")
+            if extractor is None or not (needs_none or extractor.system in EXTRACTORS):
+                classifiers = sorted(v for v, block in self.variants.items() if block.system in EXTRACTORS)
                 raise ValueError(f"{where} is {variant.extractor!r}; expected a classifier: {', '.join(classifiers)}")
             if extractor.architecture != variant.extractor_architecture:  # dvc.yaml cannot look into another block
                 raise ValueError(
@@ -283,12 +285,17 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: {error.strerror or error}; expected a readable YAML file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not YAML: byte {error.start} is not UTF-8") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Parse YAML with YAML 1.2 floats. Raises UserError, one line that begins with `where`."""
     try:
         return yaml.load(text, Loader=_Yaml12Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+        raise UserError(f"{where}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
 
 
 Block = TypeVar("Block", bound=Strict)

@@ -1,6 +1,7 @@
-"""Profiles: a named file of overrides merged into params.yaml, whose comments stay."""
+"""Overrides merged into params.yaml, whose comments stay: a profile, which is a named file of them, or single keys."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from reprogan.atomic import write_atomically
-from reprogan.config import PARAMS_FILE, Parameters, parse, read_yaml
+from reprogan.config import PARAMS_FILE, Parameters, parse, parse_yaml, read_yaml
 from reprogan.errors import UserError
 
 
@@ -28,7 +29,30 @@ def apply_profile(name: str, root: Path) -> list[str]:
         raise UserError(
             f"profiles/{name}.yaml: found {overrides!r}; expected blocks of params.yaml with their overrides"
         )
+    return _apply(overrides, root, f"profiles/{name}.yaml: ")
 
+
+def set_values(assignments: Sequence[str], root: Path) -> list[str]:
+    """Set keys of `params.yaml` below `root`, each given as `dotted.key=value`; return a line a changed value.
+
+    Values are read as YAML. Raises UserError, and leaves params.yaml as it was, for a key that is not there or a value
+    that does not validate.
+    """
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not all(key.split(".")):
+            raise UserError(f"{assignment!r}: expected KEY=VALUE, as in faces.source=/home/me/pictures")
+        *blocks, last = key.split(".")
+        inner = overrides
+        for block in blocks:
+            inner = inner.setdefault(block, {})
+        inner[last] = parse_yaml(text, key)
+    return _apply(overrides, root, "")
+
+
+def _apply(overrides: dict[str, Any], root: Path, where: str) -> list[str]:
+    """Merge overrides into params.yaml, if the result validates; errors begin with `where`."""
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 200
@@ -45,7 +69,7 @@ def apply_profile(name: str, root: Path) -> list[str]:
     merged = params.with_name(f".{PARAMS_FILE}.merged")
     try:
         merged.write_text(text.getvalue(), encoding="utf-8")
-        parse(Parameters, read_yaml(merged), f"profiles/{name}.yaml: ")
+        parse(Parameters, read_yaml(merged), where)
     finally:
         merged.unlink(missing_ok=True)
     write_atomically(params, text.getvalue())

@@ -49,6 +49,9 @@ def _scores(metrics: dict[str, Any]) -> str:
     if "inception_score" in metrics:
         parts.append(f"inception {metrics['inception_score']:.2f} (real {metrics['inception_score_real']:.2f})")
         parts.append(f"class entropy {metrics['class_entropy']:.2f} of {metrics['class_entropy_max']:.2f}")
+    if "attribute_distance" in metrics:
+        floor = metrics["attribute_distance_floor"]
+        parts.append(f"attributes {100 * metrics['attribute_distance']:.0f} % apart (floor {100 * floor:.0f})")
     if "conditional_accuracy" in metrics:
         parts.append(f"{100 * metrics['conditional_accuracy']:.1f} % of the class asked for")
     if "high_quality_share" in metrics:

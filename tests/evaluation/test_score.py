@@ -316,8 +316,9 @@ def test_an_autoencoders_samples_add_what_it_gives_back(workplace: SimpleNamespa
 
 
 OTHERS = {
-    "digit_features": "score_classifier",
-    "cnn_classifier": "score_classifier",
+    "digit_features": "score_extractor",
+    "cnn_classifier": "score_extractor",
+    "face_features": "score_extractor",
     "ring_gan": "score_points",
     "ring_r3gan": "score_points",
     "stacked_dcgan": "score_stacked",
@@ -326,19 +327,19 @@ OTHERS = {
 
 
 def test_each_variant_is_scored_as_its_data_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for scorer in ("score_classifier", "score_points", "score_stacked", "score_generator"):
+    for scorer in ("score_extractor", "score_points", "score_stacked", "score_generator"):
         monkeypatch.setattr(scores, scorer, lambda *given, scorer=scorer: (scorer, *given))
     params = config.load(ROOT / "params.yaml")
     assert OTHERS.keys() < params.variants.keys()
     evaluation = params.evaluation
-    digits, judge = tmp_path / "data/processed/digits.h5", tmp_path / "models/digit_features"
     for name, variant in params.variants.items():
         samples = tmp_path / "samples" / name / "samples.h5"
+        data, judge = tmp_path / f"data/processed/{variant.data}.h5", tmp_path / "models" / variant.extractor
         expected = {
-            "score_classifier": (tmp_path / "models" / name, digits, evaluation),
-            "score_points": (samples, tmp_path / "data/processed/ring.h5", evaluation),
-            "score_stacked": (samples, tmp_path / "data/processed/stacked.h5", judge, evaluation),
-            "score_generator": (samples, digits, judge, evaluation, variant.view),
+            "score_extractor": (judge, data, samples, evaluation),
+            "score_points": (samples, data, evaluation),
+            "score_stacked": (samples, data, judge, evaluation),
+            "score_generator": (samples, data, judge, evaluation, variant.view),
         }
         scorer = OTHERS.get(name, "score_generator")
         assert score_variant(name, variant, evaluation, tmp_path) == (scorer, *expected[scorer])

@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from reprogan import losses
 from reprogan.errors import UserError
-from reprogan.losses import cross_entropy, hinge, non_saturating, relativistic, wasserstein
+from reprogan.losses import cross_entropy, features, hinge, non_saturating, relativistic, wasserstein
 
 REAL = [2.5, 0.25, -1.5, 1.0, 0.0]
 FAKE = [-3.0, -0.5, 0.75, -1.0, 2.0]
@@ -108,3 +108,20 @@ def test_a_loss_is_found_by_its_name_and_what_it_offers():
 def test_which_objectives_have_a_penalty():
     assert [name for name in ADVERSARIAL if losses.offers(name, "penalty")] == ["relativistic", "wasserstein"]
     assert not losses.offers("hinges", "penalty")
+
+
+def test_attributes_by_hand():
+    """Two attributes of two and three options: each option is a coin of its own."""
+    logits = torch.tensor([[1.0, -2.0, 0.5, 3.0, -1.0], [0.0, 1.5, -0.5, 0.25, 2.0]])
+    options = torch.tensor([[0, 3], [1, 2]])
+    expected = []
+    for row, true in zip(logits.tolist(), options.tolist(), strict=True):
+        for option, logit in enumerate(row):
+            expected.append(-math.log(sigmoid(logit) if option in true else 1 - sigmoid(logit)))
+    assert float(features.answering_loss(logits, options)) == pytest.approx(mean(expected))
+    assert float(features.accuracy(logits, options)) == 0.75  # -0.5 is not taken for true
+
+
+def test_denoising_by_hand():
+    restored, images = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.0, -0.5]])
+    assert float(features.denoising_loss(restored, images)) == 0.25

@@ -199,7 +199,12 @@ def test_spectral_layers_begin_with_the_same_standard_deviation(norm):
 MISFITS = [
     ("dcgan", DCGAN, (1, 32, 32), "the images are 32×32; expected 28×28"),
     ("dcgan", DCGAN, (1, 28, 30), "the images are 28×30; expected 28×28"),
-    ("dcgan64", DCGAN64, (1, 28, 28), "the images are 28×28; expected 64×64; set view.size to 64"),
+    (
+        "dcgan64",
+        DCGAN64,
+        (1, 28, 28),
+        "the images are 28×28; expected 64×64, or sides twice or four times that; set view.size to 64",
+    ),
     ("multilayer", MULTILAYER, GRAY, r"of shape (1, 28, 28); expected points, (2, 1, 1)"),
 ]
 
@@ -214,5 +219,7 @@ def test_images_of_another_size_are_one_line(name, network, shape, says):
 
 @pytest.mark.parametrize("name", ["transformer", "trained", "__init__", "../config"])
 def test_an_unknown_architecture(name):
-    with pytest.raises(UserError, match=r"params.yaml: architecture: found .*; expected one of .*\bdcgan, dcgan64\b"):
+    with pytest.raises(
+        UserError, match=r"params.yaml: architecture: found .*; expected one of .*\bdcgan, dcgan128, dcgan64\b"
+    ):
         architecture.build(name, {}, GRAY, 10)

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from reprogan.config import Compute, Evaluation, Ring, Variant
+from reprogan.config import TOY_FACES, Compute, Evaluation, Faces, Ring, ToyFaces, Variant
 from reprogan.entry import pin_instruction_set
 
 COMPUTE = Compute(device="cpu", threads=1, isa="avx2", precision="float32", channels_last=True)
@@ -16,6 +16,18 @@ CLASSES = tuple("0123456789")
 SCHEDULE = {"kind": "cosine", "warm_up": 0.2, "start": 0.25}
 RATES = {side: {"learning_rate": 1e-3, "betas": [0.5, 0.999]} for side in ("generator", "discriminator")}
 GAME = {"n_critic": 1, "penalty": 0.0, "clip": None, "burn_in": None, **RATES}
+FACES = Faces(
+    source=TOY_FACES,
+    group=None,
+    limit=None,
+    resize="none",
+    on_small="error",
+    grey="repeat",
+    alpha="white",
+    test_share=0.2,
+    compression="lzf",
+    toyfaces=ToyFaces(seed=1, count=30),
+)
 SEEN_WHOLE = {"size": None, "classes": None, "per_class": None}
 
 
@@ -37,7 +49,7 @@ def variant(
         "ema_half_life": half_life,
         "log_every": 32,
         "checkpoint_every": 48,
-        "milestones": [0, 64] if system == "gan" else [],
+        "milestones": [0, 32] if system == "gan" else [],
     }
     return Variant.model_validate(
         {
@@ -143,6 +155,33 @@ VARIANTS = {
         32,
         40,
     ),
+    "dcgan128": variant(
+        "gan",
+        "dcgan128",
+        LATENTS | {"latent_distribution": "normal", "width": 4},
+        {"loss": "non_saturating", **GAME},
+        32,
+        40,
+        size=128,
+    ),
+    "progan": variant(
+        "gan",
+        "progan",
+        {"latent_size": 20, "latent_distribution": "normal", "widths": [16, 16, 8, 8]},
+        {"loss": "wasserstein", **GAME, "penalty": 10.0, "growth": {"fade": 12, "stable": 8}},
+        96,
+        40,
+        size=32,
+    ),
+    "face_features": variant(
+        "features",
+        "face_features",
+        {"widths": [8, 8, 16, 16], "features": 16},
+        {"loss": "features", "learning_rate": 4e-3, "betas": [0.9, 0.99], "weight_decay": 1e-2, "noise": 0.3},
+        64,
+        None,
+        data="faces",
+    ),
     "vae": variant(
         "vae",
         "autoencoder",
@@ -168,8 +207,7 @@ def digests(folder: Path) -> dict[str, str]:
     import numpy as np
 
     from reprogan.data import embedded, hdf5, ring
-    from reprogan.data.toyfaces.attributes import draw_attributes
-    from reprogan.data.toyfaces.face import draw
+    from reprogan.data.faces.prepare import prepare
     from reprogan.evaluation import score
     from reprogan.models import trained
     from reprogan.sampling.generate import generate
@@ -181,6 +219,7 @@ def digests(folder: Path) -> dict[str, str]:
     data = folder / "digits.h5"
     hdf5.write(data, name="noise", classes=CLASSES, sources={}, train=arrays, test=arrays)
     ring.prepare(Ring(seed=1, modes=8, std=0.02, train=300, test=100), folder / "ring.h5")
+    prepare(FACES, folder / "faces.h5")
     for name, block in VARIANTS.items():
         prepared = folder / f"{block.data}.h5"
         train_variant(name, block, COMPUTE, prepared, scratch=folder / "scratch", out=folder / "models" / name)
@@ -194,11 +233,9 @@ def digests(folder: Path) -> dict[str, str]:
         score.write_metrics(folder / "metrics" / f"{name}.json", scores)
     accuracy = score.score_classifier(folder / "models/digit_features", data, evaluation)
     score.write_metrics(folder / "metrics/digit_features.json", accuracy)
-    faces = folder / "toyfaces.npy"
-    np.save(faces, np.stack([draw(draw_attributes(1, index), 1, index).bytes() for index in range(12)]))
     files = [
         data,
-        faces,
+        folder / "faces.h5",
         folder / "ring.h5",
         *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*"))),
     ]

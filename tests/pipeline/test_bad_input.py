@@ -5,6 +5,7 @@ import os
 import stat
 
 import pytest
+from PIL import Image
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
@@ -47,7 +48,9 @@ def test_a_wrong_parameter_stops_repro_before_any_work(project, pipeline, key, v
     assert project.digests() == pipeline.digests
 
 
-@pytest.mark.parametrize("stage", ["check", "prepare_digits", "train", "sample", "evaluate", "report", "publish"])
+@pytest.mark.parametrize(
+    "stage", ["check", "prepare_digits", "prepare_faces", "train", "sample", "evaluate", "report", "publish"]
+)
 def test_every_stage_refuses_parameters_that_are_missing_or_wrong(project, stage):
     arguments = ["gan"] if stage in ("train", "sample", "evaluate") else []
     before = project.digests()
@@ -60,9 +63,40 @@ def test_every_stage_refuses_parameters_that_are_missing_or_wrong(project, stage
     assert done.stdout == "" and project.digests() == before
 
 
+def test_faces_that_are_not_there(project):
+    project.change(**{"faces.source": "nowhere.zip"})
+    done = project.dvc("repro", status=None)
+    assert done.returncode != 0 and "reprogan: params.yaml: faces.source is 'nowhere.zip'; no such file" in done.stderr
+
+
+def test_pictures_that_are_broken(project, pipeline, tmp_path):
+    """A folder outside the repository: named by key and counted, and the faces there were are not half gone."""
+    (tmp_path / "mine").mkdir()
+    for index in range(8):
+        (tmp_path / f"mine/{index}.jpg").write_bytes(b"no picture")
+    project.change(**{"faces.source": str(tmp_path / "mine")})
+    line = one_line(project.stage("prepare_faces", status=2))
+    assert line.startswith(f"{tmp_path / 'mine'}: 0.jpg is no picture, 1.jpg is no picture") and "(8 in all)" in line
+    assert project.digests()["data/processed/faces.h5"] == pipeline.digests["data/processed/faces.h5"]
+
+
+def test_own_pictures_are_a_dependency(project, tmp_path):
+    """Prepared through DVC from a folder outside the repository; another picture there prepares anew."""
+    (tmp_path / "mine").mkdir()
+    for index in range(40):
+        Image.new("RGB", (140, 130 + index), (6 * index, 90, 40)).save(tmp_path / f"mine/{index}.png")
+    project.change(**{"faces.source": str(tmp_path / "mine")})
+    assert "mine, 3" in project.dvc("repro", "prepare_faces").stdout
+    before = project.digests()["data/processed/faces.h5"]
+    assert "Running stage" not in project.dvc("repro", "prepare_faces").stdout
+    Image.new("RGB", (140, 130), "red").save(tmp_path / "mine/40.png")
+    assert "Running stage 'prepare_faces'" in project.dvc("repro", "prepare_faces").stdout
+    assert project.digests()["data/processed/faces.h5"] != before
+
+
 def test_a_variant_that_is_not_there(project):
     line = one_line(project.stage("sample", "gna", status=2))
-    known = "digit_features, cnn_classifier, gan, dcgan, vae, ring_gan"
+    known = "digit_features, cnn_classifier, gan, dcgan, vae, ring_gan, face_features, progan"
     assert line == f"params.yaml: no variant 'gna'; expected one of {known}"
 
 

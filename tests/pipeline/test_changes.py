@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 CLASSIFIERS = ("digit_features", "cnn_classifier")
-GANS = ("gan", "dcgan", "ring_gan")
+EXTRACTORS = (*CLASSIFIERS, "face_features")
+GANS = ("gan", "dcgan", "ring_gan", "progan")
 DRAWN = (*GANS, "vae")
 ALL_BLOCKS = {"check", "report", "publish"}  # these read every variant's block
 
@@ -63,7 +64,7 @@ EDITS = {
         new_variant,
         ALL_BLOCKS | stages("train", "second") | stages("sample", "second") | stages("evaluate", "second"),
     ),
-    "evaluation.count": (parameter("evaluation.count", 100), ALL_BLOCKS | stages("evaluate", *CLASSIFIERS, *DRAWN)),
+    "evaluation.count": (parameter("evaluation.count", 100), ALL_BLOCKS | stages("evaluate", *EXTRACTORS, *DRAWN)),
     "profile": (parameter("profile", "another name"), ALL_BLOCKS),
     "ring.std": (parameter("ring.std", 0.03), ALL_BLOCKS | {"prepare_ring"}),
     "stacked.seed": (parameter("stacked.seed", 2), ALL_BLOCKS | {"prepare_stacked"}),
@@ -93,13 +94,21 @@ EDITS = {
         | stages("sample", "ring_gan")
         | stages("evaluate", "ring_gan"),
     ),
+    "models/progan.py": (
+        code("src/reprogan/models/progan.py"),
+        {"check", "publish"} | stages("train", "progan") | stages("sample", "progan"),
+    ),
+    "systems/features.py": (code("src/reprogan/systems/features.py"), {"check"} | stages("train", "face_features")),
+    "faces.toyfaces": (parameter("faces.toyfaces.count", 61), ALL_BLOCKS | {"prepare_faces"}),
+    "data/toyfaces/": (code("src/reprogan/data/toyfaces/hair.py"), {"prepare_faces"}),
+    "data/faces/": (code("src/reprogan/data/faces/crop.py"), {"prepare_faces"}),
     "data/ring.py": (code("src/reprogan/data/ring.py"), {"prepare_ring"}),
     "losses/cross_entropy.py": (
         code("src/reprogan/losses/cross_entropy.py"),
         {"check"} | stages("train", *CLASSIFIERS),
     ),
-    "sampling/": (code("src/reprogan/sampling/pictures.py"), stages("sample", *CLASSIFIERS, *DRAWN)),
-    "evaluation/": (code("src/reprogan/evaluation/frechet.py"), stages("evaluate", *CLASSIFIERS, *DRAWN)),
+    "sampling/": (code("src/reprogan/sampling/pictures.py"), stages("sample", *EXTRACTORS, *DRAWN)),
+    "evaluation/": (code("src/reprogan/evaluation/frechet.py"), stages("evaluate", *EXTRACTORS, *DRAWN)),
     "report/": (code("src/reprogan/report/contents.py"), {"report"}),
     "tracking/": (code("src/reprogan/tracking/publish.py"), {"publish"}),
     "cli.py": (code("src/reprogan/cli.py"), set()),

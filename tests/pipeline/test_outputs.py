@@ -23,15 +23,16 @@ def test_a_second_repro_runs_nothing(project):
 
 def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     stages = set(pipeline.project.lock()["stages"])
-    variants = ("digit_features", "cnn_classifier", "gan", "dcgan", "vae", "ring_gan")
+    variants = ("digit_features", "cnn_classifier", "gan", "dcgan", "vae", "ring_gan", "face_features", "progan")
+    prepared = {f"prepare_{data}" for data in ("digits", "stacked", "ring", "faces")}
     each = {f"{stage}@{variant}" for stage in ("train", "sample", "evaluate") for variant in variants}
-    assert stages == {"check", "prepare_digits", "prepare_stacked", "prepare_ring", "report", "publish"} | each
-    for variant in ("gan", "dcgan", "ring_gan"):
+    assert stages == {"check", "report", "publish"} | prepared | each
+    for variant in ("gan", "dcgan", "ring_gan", "progan"):
         for file in ("model.json", "generator.safetensors", "discriminator.safetensors", "history.csv"):
             assert f"models/{variant}/{file}" in pipeline.digests
         for file in ("samples.h5", "grid.png", "progress.png"):
             assert f"samples/{variant}/{file}" in pipeline.digests
-    for variant in ("digit_features", "cnn_classifier"):
+    for variant in ("digit_features", "cnn_classifier", "face_features"):
         assert {f"models/{variant}/classifier.safetensors", f"samples/{variant}/grid.png"} <= set(pipeline.digests)
     assert {"models/vae/encoder.safetensors", "models/vae/decoder.safetensors"} <= set(pipeline.digests)
     for file in ("samples.h5", "grid.png", "reconstructions.png", "latents.png", "progress.png"):

@@ -11,9 +11,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from reprogan.config import Compute, Sampling, View
+from reprogan.config import Compute, Sampling, ToyFaces, View, load
 from reprogan.data import hdf5
 from reprogan.data.batches import to_float
+from reprogan.data.faces.prepare import prepare
 from reprogan.entry import exit_status
 from reprogan.models import architecture, trained
 from reprogan.models.latents import draw_latents
@@ -28,6 +29,7 @@ GAN = {"latent_size": 4, "latent_distribution": "normal", "hidden": 8, "dropout"
 
 
 SIDE = 16
+WALKS = ("walk.gif", "walk.png")
 ALL = View(size=None, classes=None, per_class=None)
 
 
@@ -101,7 +103,7 @@ def bytes_of(images: torch.Tensor) -> np.ndarray:
 
 def test_a_generator(folder):
     out = sample(folder, "gan")
-    assert names(out) == ["grid.png", "progress.png", "samples.h5"]
+    assert names(out) == ["grid.png", "progress.png", "samples.h5", *WALKS]
     with h5py.File(out / "samples.h5") as file:
         images = torch.from_numpy(file["images"][()])
         assert file.attrs["seed"] == 3 and file.attrs["variant"] == "gan"
@@ -144,7 +146,7 @@ def test_a_conditional_generator_has_a_row_for_each_class(folder):
     network = {"latent_size": 4, "latent_distribution": "normal", "hidden": 8, "init_std": 0.5}
     save_model(folder, "cgan", "gan", "cgan", network)
     out = sample(folder, "cgan")
-    assert names(out) == ["grid.png", "samples.h5"]
+    assert names(out) == ["grid.png", "samples.h5", *WALKS]
     model = trained.load(folder / "cgan")
     shown = set()
     for label in range(10):
@@ -215,7 +217,7 @@ def test_a_vae_draws_and_gives_back(folder):
     networks = save_model(folder, "vae", "vae", "autoencoder", network, change=narrow)
     (folder / "vae/progress.safetensors").write_bytes((folder / "gan/progress.safetensors").read_bytes())
     out = sample(folder, "vae")
-    assert names(out) == ["grid.png", "latents.png", "progress.png", "reconstructions.png", "samples.h5"]
+    assert names(out) == ["grid.png", "latents.png", "progress.png", "reconstructions.png", "samples.h5", *WALKS]
     test = hdf5.read(folder / "digits.h5", "test").images
     brightness = torch.from_numpy(test).double() / 255
     means = networks["encoder"](to_float(torch.from_numpy(test)))[:, :3]
@@ -289,7 +291,7 @@ def test_attention_is_shown_for_the_images_themselves(folder, latent_size):
     }
     networks = save_model(folder, "sagan", "gan", "dcgan64", network, (1, 64, 64))
     out = sample(folder, "sagan", view=View(size=64, classes=None, per_class=None))
-    assert names(out) == ["attention.png", "grid.png", "samples.h5"]
+    assert names(out) == ["attention.png", "grid.png", "samples.h5", *WALKS]
     assert Image.open(out / "grid.png").size == (10 * (64 + 2) + 2,) * 2  # large ones are not magnified
 
     generator = networks["generator"]
@@ -337,7 +339,55 @@ def test_without_attention_there_is_no_picture_of_it(folder):
         "init_std": 0.02,
     }
     save_model(folder, "dcgan64", "gan", "dcgan64", network, (1, 64, 64))
-    assert names(sample(folder, "dcgan64", view=View(size=64, classes=None, per_class=None))) == [
-        "grid.png",
-        "samples.h5",
-    ]
+    out = sample(folder, "dcgan64", view=View(size=64, classes=None, per_class=None))
+    assert names(out) == ["grid.png", "samples.h5", *WALKS]
+
+
+# ---- faces --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faces(folder: Path) -> Path:
+    """In the folder, prepared toy faces of 100 or so, 20 of them held out: faces.h5."""
+    block = load(Path(__file__).parents[2] / "params.yaml").faces
+    prepare(block.model_copy(update={"toyfaces": ToyFaces(seed=1, count=120)}), folder / "faces.h5")
+    return folder
+
+
+def test_large_images_are_shown_in_smaller_numbers_and_stored_compressed(faces):
+    network = {"latent_size": 4, "latent_distribution": "normal", "width": 2, "init_std": 0.05}
+    save_model(faces, "dcgan128", "gan", "dcgan128", network, (3, 128, 128))
+    out = sample(faces, "dcgan128", data="faces.h5")
+    assert names(out) == ["grid.png", "samples.h5", *WALKS]
+    assert Image.open(out / "grid.png").size == (6 * 130 + 2,) * 2
+    with h5py.File(out / "samples.h5") as file:
+        images = file["images"]
+        assert images.compression == "lzf" and images.chunks == (1, 3, 128, 128) and images.shape == (250, 3, 128, 128)
+        generated = torch.cat(list(generate(trained.load(faces / "dcgan128"), 250, 3)))
+        assert np.array_equal(images[()], generated.numpy())
+    assert_same_bytes(out, sample(faces, "dcgan128", "again", data="faces.h5"))
+
+
+def test_the_faces_of_whose_attributes_a_classifier_is_least_sure(faces):
+    description = hdf5.describe(faces / "faces.h5")
+    network = {"widths": [4, 4, 4, 4], "features": 8}
+    networks = architecture.build("face_features", network, (3, 128, 128), len(description.answers))
+    saved = trained.Description(
+        "judge", "classifier", "face_features", network, (3, 128, 128), description.answers, "toy faces", "last", 0
+    )
+    trained.save(faces / "judge", saved, networks)
+    out = sample(faces, "judge", data="faces.h5")
+    assert names(out) == ["grid.png"]
+    test = hdf5.read(faces / "faces.h5", "test")
+    assert test.attributes is not None
+    with torch.no_grad():
+        logits = trained.load(faces / "judge").networks["classifier"](to_float(torch.from_numpy(test.images)))
+    worst, least = 0, float("inf")
+    for image, row in enumerate(logits.tolist()):
+        first = 0
+        for code, options in zip(test.attributes[image], description.attributes.values(), strict=True):
+            if row[first + code] < least:
+                worst, least = image, row[first + code]
+            first += len(options)
+    shown = np.asarray(Image.open(out / "grid.png"))[2:130, 2:130]
+    assert np.array_equal(shown, test.images[worst].transpose(1, 2, 0))

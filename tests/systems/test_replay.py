@@ -27,7 +27,8 @@ from reprogan.training.device import autocast
 from reprogan.training.randomness import Randomness
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
-COUNT, STEPS = 4, 6
+COUNT, STEPS, CLASSES = 4, 6, 10
+FADING = 2600  # images seen when the second resolution of progan fades in
 RECORDED = (1, 2, 4)  # of the first six calls
 
 
@@ -35,10 +36,11 @@ def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor,
     """Weights and statistics, losses, and the calls of one network, after six steps of a variant in params.yaml."""
     variant = PARAMS.variant(name)
     size = variant.view.size or 28
-    shape = {"ring": (2, 1, 1), "stacked": (3, size, size)}.get(variant.data, (1, size, size))
+    shape = {"ring": (2, 1, 1), "stacked": (3, size, size), "faces": (3, 128, 128)}.get(variant.data, (1, size, size))
+    first = FADING if variant.objective.get("growth") else 0
     randomness = Randomness(1, torch.device("cpu"))
     randomness.seed_layers(-1)
-    networks = architecture.build(variant.architecture, variant.network, shape, 10)
+    networks = architecture.build(variant.architecture, variant.network, shape, CLASSES)
     for network in networks.values():
         network.to(memory_format=torch.channels_last).train()
     calls: list[None] = []
@@ -47,7 +49,9 @@ def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor,
     images = torch.Generator().manual_seed(2)
 
     def batch() -> Batch:
-        return Batch(torch.rand(COUNT, *shape, generator=images) * 2 - 1, torch.arange(COUNT))
+        labels = torch.arange(COUNT)
+        labels = torch.stack((labels, labels + COUNT), 1) if variant.system == "features" else labels
+        return Batch(torch.rand(COUNT, *shape, generator=images) * 2 - 1, labels)
 
     losses = []
     for step in range(STEPS):
@@ -55,7 +59,9 @@ def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor,
             optimiser.rate_factor = 1 - step / 10
         randomness.seed_layers(step)
         with autocast(Compute(**PARAMS.compute.model_dump() | {"precision": precision})):
-            losses.append(built.step(batch, randomness, Position(step * COUNT, step / 10)))
+            losses.append(
+                built.step(batch, randomness, Position(first + step * COUNT, step / 1_000_000 if first else step / 10))
+            )
     state = [value for network in networks.values() for value in network.state_dict().values()]
     return state, losses, len(calls)
 

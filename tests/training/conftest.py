@@ -4,14 +4,17 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 
-from reprogan.config import Compute, Ring, Stacked, Variant, load, parse
+from reprogan.config import Compute, Ring, Stacked, ToyFaces, Variant, load, parse
 from reprogan.data import hdf5, ring, stacked
+from reprogan.data.faces.prepare import prepare as prepare_faces
 from reprogan.entry import exit_status
 from reprogan.training import history
 from reprogan.training.run import train_variant
@@ -20,9 +23,12 @@ REPOSITORY = Path(__file__).parents[2]
 COMPUTE = {"device": "cpu", "threads": 1, "isa": "avx2", "precision": "float32", "channels_last": True}
 SHORT = {"images": 640, "batch_size": 16, "log_every": 64, "checkpoint_every": 128}
 SMALL = {"filters": 4, "hidden": 16, "width": 16}  # of any network that has such a key
-NARROW = {
-    "dcgan64": {"generator_attention": [8, 16], "discriminator_attention": [8]},
+NARROW = {  # of a variant or, where it has none, its architecture
+    "sagan": {"generator_attention": [8, 16], "discriminator_attention": [8]},
     "r3gan": {"widths": [16, 8, 4], "blocks": [1, 1, 0]},
+    "dcgan128": {"width": 4},
+    "progan": {"widths": [8, 8, 8, 4, 4, 4]},
+    "face_features": {"widths": [4, 8, 8, 8], "features": 16},
 }
 
 
@@ -43,8 +49,9 @@ class Bench:
         block["training"] |= SHORT | {"milestones": [0, 100] if block["system"] in ("gan", "vae") else []}
         if name != "gan":  # whose checkpoints have a size that tests count on
             block["network"] |= {key: value for key, value in SMALL.items() if key in block["network"]}
-        if name == "sagan" or block["architecture"] == "r3gan":
-            block["network"] |= NARROW[block["architecture"]]
+        block["network"] |= NARROW.get(name) or NARROW.get(block["architecture"], {})
+        if block["objective"].get("growth"):  # the checkpoint at 256 images is in the middle of a fade
+            block["objective"]["growth"] = {"fade": 64, "stable": 32}
         if block["objective"].get("n_critic", 1) > 1:  # as many images a step as with one
             block["objective"]["n_critic"], block["training"]["batch_size"] = 2, 8
         for key, value in changes.items():
@@ -62,6 +69,8 @@ class Bench:
             stacked.prepare(Stacked(seed=1, train=100, test=20), self.data, path)
         if kind == "ring" and not path.exists():
             ring.prepare(Ring(seed=1, modes=8, std=0.02, train=100, test=20), path)
+        if kind == "faces" and not path.exists():
+            path.write_bytes(toy_faces())
         return path
 
     def train(self, name: str = "gan", variant: Variant | None = None, out: str = "out", **compute: Any) -> Path:
@@ -79,6 +88,15 @@ class Bench:
     def content(self, folder: Path) -> dict[str, bytes]:
         """{name: bytes} of a model's files."""
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@cache
+def toy_faces() -> bytes:
+    """A prepared file of about 100 + 20 toy faces."""
+    block = load(REPOSITORY / "params.yaml").faces.model_copy(update={"toyfaces": ToyFaces(seed=1, count=130)})
+    with TemporaryDirectory() as folder:
+        prepare_faces(block, Path(folder) / "faces.h5")
+        return (Path(folder) / "faces.h5").read_bytes()
 
 
 @pytest.fixture

@@ -247,3 +247,32 @@ def test_each_step_is_told_where_training_stands(bench, monkeypatch):
     monkeypatch.setattr(gan.System, "step", watched)
     bench.train("gan", bench.variant("gan", **{"objective.n_critic": 3, "training.images": 400}))
     assert told == [(seen, seen / 400) for seen in range(0, 400, 3 * 16)]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        (
+            "cnn_classifier",
+            "faces",
+            "variants.cnn_classifier.system is 'classifier'; toy faces has no classes; expected",
+        ),
+        ("face_features", "digits", "variants.face_features.system is 'features'; noise has classes; expected"),
+    ],
+)
+def test_a_system_for_other_data_is_one_line(bench, failed, name, data, says):
+    variant = bench.variant(name).model_copy(update={"data": data})
+    assert says in failed(lambda: bench.train(name, variant))
+
+
+def test_a_budget_too_short_to_grow_is_one_line(bench, failed):
+    variant = bench.variant("progan", **{"objective.growth": {"fade": 100, "stable": 100}})
+    line = failed(lambda: bench.train("progan", variant))
+    assert line.startswith("params.yaml: variants.progan.objective.growth: fade 100 and stable 100 reach the last")
+
+
+def test_the_stop_above_is_in_the_middle_of_a_fade(bench):
+    """Of progan: at 256 images it stands half-way between two resolutions."""
+    rows = (bench.train("progan") / "history.csv").read_text().splitlines()
+    alphas = {row.split(",")[0]: float(row.split(",")[-1]) for row in rows[1:]}
+    assert 0 < alphas["256"] < 1

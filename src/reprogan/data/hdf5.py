@@ -53,6 +53,12 @@ class Description:
     points: bool = False  # float32 points instead of uint8 images
     attributes: Options = field(default_factory=dict)
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What a classifier can say of an image: its class or else, where it has attributes, "mouth is smile"."""
+        said = (f"{name} is {option}" for name, options in self.attributes.items() for option in options)
+        return self.classes or tuple(said)
+
     def __str__(self) -> str:
         counts = " and ".join(f"{count:,} {split}" for split, count in self.counts.items())
         what = "points" if self.points else f"images of {self.image_shape[1]}×{self.image_shape[2]}"
@@ -165,6 +171,14 @@ def read(path: Path, split: Split) -> Arrays:
             labels=group["labels"][()] if description.classes else np.zeros(len(images), np.int64),
             attributes=group["attributes"][()].astype(np.int64) if description.attributes else None,
         )
+
+
+def answers_of(arrays: Arrays, description: Description) -> np.ndarray:
+    """The true ones of `description.answers`: int64 (N,), or (N, A), one for each attribute."""
+    if description.classes or arrays.attributes is None:
+        return arrays.labels
+    counts = [len(options) for options in description.attributes.values()]
+    return arrays.attributes + np.cumsum([0, *counts[:-1]])
 
 
 class _Damaged(Exception):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reprogan.data.batches import to_float
 from reprogan.errors import UserError
-from reprogan.models.trained import Description, load, main_weights
+from reprogan.models.trained import Description, load
 
 # Fixed, because kernels are chosen by the batch's size: another block could change the last bits of a feature.
 BLOCK = 500
@@ -19,7 +19,7 @@ BLOCK = 500
 
 @dataclass(frozen=True)
 class Extractor:
-    """A trained classifier and where it comes from: its variant (`description`) and its weights' sha256."""
+    """A trained classifier or encoder and where it comes from: its variant (`description`), its weights' sha256."""
 
     network: nn.Module
     description: Description
@@ -28,22 +28,27 @@ class Extractor:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What a classifier made of N images: `features` float32 (N, D) and `logits` float32 (N, K)."""
+    """What an extractor made of N images: `features` float32 (N, D), `logits` float32 (N, K); K is 0 for an encoder."""
 
     features: Tensor
     logits: Tensor
 
 
 def load_extractor(folder: Path) -> Extractor:
-    """The classifier in `models/<variant>`. Raises UserError if it is missing, damaged or no classifier."""
+    """The classifier in `models/<variant>`, or the encoder that learned by denoising.
+
+    Raises UserError if it is missing, damaged or neither.
+    """
     trained = load(folder)
-    network = trained.networks.get("classifier")
-    if network is None:
-        raise UserError(
-            f"{folder}: a model of system {trained.description.system!r}; expected a classifier; "
-            "name one as the variant's extractor in params.yaml"
-        )
-    return Extractor(network, trained.description, hashlib.sha256(main_weights(folder).read_bytes()).hexdigest())
+    for name in ("classifier", "encoder"):
+        network = trained.networks.get(name)
+        if network is not None and hasattr(network, "features"):
+            weights = (folder / f"{name}.safetensors").read_bytes()
+            return Extractor(network, trained.description, hashlib.sha256(weights).hexdigest())
+    raise UserError(
+        f"{folder}: a model of system {trained.description.system!r}; expected a classifier; "
+        "name one as the variant's extractor in params.yaml"
+    )
 
 
 def extract(extractor: Extractor, blocks: Iterable[Tensor]) -> Extracted:
@@ -55,7 +60,8 @@ def extract(extractor: Extractor, blocks: Iterable[Tensor]) -> Extracted:
     with torch.inference_mode():
         for block in blocks:
             features.append(extractor.network.features(to_float(block)))  # type: ignore[operator]
-            logits.append(extractor.network.head(features[-1]))  # type: ignore[operator]
+            head = getattr(extractor.network, "head", None)
+            logits.append(head(features[-1]) if head else features[-1][:, :0])
     found = Extracted(torch.cat(features), torch.cat(logits))
     if not bool(torch.isfinite(found.features).all() and torch.isfinite(found.logits).all()):
         name = extractor.description.variant

@@ -29,7 +29,7 @@ def data_of(extractor: Extractor, data_path: Path) -> hdf5.Description:
     for what, found, expected in (
         ("data set", trained.data, data.name),
         ("image shape", trained.image_shape, data.image_shape),
-        ("classes", trained.classes, data.classes),
+        ("answers", trained.classes, data.answers if trained.classes else data.classes),
     ):
         if found != expected:
             raise UserError(
@@ -71,14 +71,17 @@ def open_samples(
 
 
 def chosen(path: Path, split: hdf5.Split, evaluation: Evaluation, view: View = ALL) -> tuple[Tensor, Tensor]:
-    """The images and labels that stand for a split: the first `count` of a seeded permutation of the view's classes.
+    """The images that stand for a split and what is true of them, as `hdf5.answers_of` gives it.
 
-    Never the first of the file: MNIST's halves come from different writers.
+    They are the first `count` of a seeded permutation of the view's classes. Never the first of the file: the halves of
+    MNIST come from different writers.
     """
-    arrays = choose(hdf5.read(path, split), hdf5.describe(path), view, f"{path}: ", limit=False)
+    description = hdf5.describe(path)
+    arrays = choose(hdf5.read(path, split), description, view, f"{path}: ", limit=False)
+    answers = hdf5.answers_of(arrays, description)
     generator = torch.Generator().manual_seed(derive_seed(evaluation.seed, f"evaluation {split}"))
     order = torch.randperm(len(arrays.labels), generator=generator)[: evaluation.count]
-    return torch.from_numpy(arrays.images)[order], torch.from_numpy(arrays.labels)[order]
+    return torch.from_numpy(arrays.images)[order], torch.from_numpy(answers)[order]
 
 
 def there_and_back(images: Tensor, size: int | None) -> Tensor:

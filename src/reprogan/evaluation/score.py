@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from reprogan.atomic import write_atomically
-from reprogan.config import Evaluation, Variant, View
+from reprogan.config import EXTRACTORS, Evaluation, Variant, View
 from reprogan.data.view import reduce
 from reprogan.errors import UserError
+from reprogan.evaluation.attributes import option_shares, read_options, shares_apart
 from reprogan.evaluation.extractors import blocks_of, extract, load_extractor
 from reprogan.evaluation.frechet import frechet_distance, moments
 from reprogan.evaluation.inception import class_shares, entropy, inception_score
@@ -23,8 +24,8 @@ def score_variant(name: str, variant: Variant, evaluation: Evaluation, root: Pat
     """The scores of one variant from the files that the stages before left below `root`, as its data asks for them."""
     data = root / "data/processed" / f"{variant.data}.h5"
     samples, extractor = root / "samples" / name / "samples.h5", root / "models" / variant.extractor
-    if variant.system == "classifier":
-        return score_classifier(root / "models" / name, data, evaluation)
+    if variant.system in EXTRACTORS:
+        return score_extractor(root / "models" / name, data, samples, evaluation)
     if variant.data == "ring":
         return score_points(samples, data, evaluation)
     if variant.data == "stacked":
@@ -41,8 +42,9 @@ def score_generator(
     real training images against the same held-out ones. Entropies are in nats, distances in squared units of the
     features. Enlarged images are reduced to the data's size by the mean of areas; `view` names the classes that real
     images are of. Conditional samples add the share whose class is the one asked for; an autoencoder's, what
-    `reconstruction_scores` gives. Raises UserError if a file is missing, damaged, or of images or classes unlike the
-    extractor's.
+    `reconstruction_scores` gives; data with attributes, how far the shares of their options, as the classifier reads
+    them, are from those of the real images. Raises UserError if a file is missing, damaged, or of images or classes
+    unlike the extractor's.
     """
     extractor = load_extractor(extractor_folder)
     data = data_of(extractor, data_path)
@@ -71,16 +73,28 @@ def score_generator(
     n_real, dimensions = real.features.shape
     warn_of_few(str(samples_path), n_fake, dimensions)
     warn_of_few(f"{data_path}: test", n_real, dimensions)
-    shares = class_shares(fake.logits)
+    if data.classes:
+        shares = class_shares(fake.logits)
+        more |= {
+            "inception_score": inception_score(fake.logits),
+            "inception_score_real": inception_score(real.logits),
+            "class_entropy": entropy(shares),
+            "class_entropy_max": math.log(len(shares)),
+            "class_shares": dict(zip(data.classes, shares, strict=True)),
+        }
+    elif extractor.description.classes:  # these are options of attributes
+        of_fake, of_floor, of_real = (
+            option_shares(read_options(some.logits, data.attributes), data.attributes) for some in (fake, floor, real)
+        )
+        more |= {
+            "attribute_distance": shares_apart(of_fake, of_real),
+            "attribute_distance_floor": shares_apart(of_floor, of_real),
+            "attribute_shares": of_fake,
+        }
     return more | {
         "frechet_distance": distance,
         "frechet_floor": frechet_distance(real_moments, moments(floor.features, f"{data_path}: train")),
         "frechet_relative": distance / real_moments.trace,
-        "inception_score": inception_score(fake.logits),
-        "inception_score_real": inception_score(real.logits),
-        "class_entropy": entropy(shares),
-        "class_entropy_max": math.log(len(shares)),
-        "class_shares": dict(zip(data.classes, shares, strict=True)),
         "n_real": n_real,
         "n_fake": n_fake,
         "extractor": extractor.description.variant,
@@ -90,16 +104,34 @@ def score_generator(
     }
 
 
+def score_extractor(model: Path, data: Path, samples: Path, evaluation: Evaluation) -> dict[str, Any]:
+    """Score a classifier by its answers; an encoder, with its decoder, by what it makes of held-out images."""
+    extractor = load_extractor(model)
+    if extractor.description.classes:
+        return score_classifier(model, data, evaluation)
+    description = data_of(extractor, data)
+    with open_samples(samples, description.image_shape) as file:
+        scores = reconstruction_scores(file, data, ALL)
+    return scores | {"data": description.name, "weights_sha256": extractor.sha256}
+
+
 def score_classifier(model_folder: Path, data_path: Path, evaluation: Evaluation) -> dict[str, Any]:
     """Score a classifier on the held-out images: `count` of them, or as many as there are.
 
     Accuracies are shares in [0, 1]; a class with no held-out image is left out of `per_class_accuracy`. The
-    negative log-likelihood is the mean over the images, in nats. Raises UserError as `score_generator` does.
+    negative log-likelihood is the mean over the images, in nats. A classifier of attributes has the accuracy of each,
+    and the mean of these. Raises UserError as `score_generator` does.
     """
     classifier = load_extractor(model_folder)
     data = data_of(classifier, data_path)
     images, labels = chosen(data_path, "test", evaluation)
     logits = extract(classifier, blocks_of(images, len(images))).logits
+    known = {"n_real": len(images), "data": data.name, "weights_sha256": classifier.sha256}
+    if not data.classes:
+        first = torch.tensor([0, *(len(options) for options in data.attributes.values())][:-1]).cumsum(0)
+        right = (read_options(logits, data.attributes) + first == labels).to(torch.float64)
+        per_attribute = dict(zip(data.attributes, right.mean(0).tolist(), strict=True))
+        return known | {"accuracy": float(right.mean()), "per_attribute_accuracy": per_attribute}
     right = logits.argmax(1) == labels
     log_likelihood = torch.log_softmax(logits.to(torch.float64), 1).gather(1, labels[:, None])
     per_class = {}
@@ -107,13 +139,10 @@ def score_classifier(model_folder: Path, data_path: Path, evaluation: Evaluation
         of_class = right[labels == index]
         if len(of_class):
             per_class[name] = int(of_class.sum()) / len(of_class)
-    return {
+    return known | {
         "accuracy": int(right.sum()) / len(right),
         "negative_log_likelihood": -float(log_likelihood.mean()),
         "per_class_accuracy": per_class,
-        "n_real": len(right),
-        "data": data.name,
-        "weights_sha256": classifier.sha256,
     }
 
 

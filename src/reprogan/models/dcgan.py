@@ -33,7 +33,7 @@ class Parameters(Strict):
 
 
 class Generator(nn.Module):
-    """z float32 (N, latent_size), and where it is conditional labels int64 (N,) => images (N, C, 28, 28) in [-1, 1]."""
+    """z float32 (N, latent_size), where it is conditional labels int64 (N,) => images (N, C, 28, 28) in [-1, 1]."""
 
     def __init__(self, parameters: Parameters, channels: int, classes: int) -> None:
         super().__init__()
@@ -63,7 +63,9 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is not None:
-            z = torch.cat((z, self.embedding(labels)), 1)
+            # Shares of the classes, float (N, classes), have as much of each one's vector.
+            vector = labels @ self.embedding.weight if labels.is_floating_point() else self.embedding(labels)
+            z = torch.cat((z, vector), 1)
         return self.layers(z)
 
 

@@ -1,4 +1,4 @@
-"""The convolutional GAN for 64×64 images; with self-attention and spectral normalisation it is the SAGAN.
+"""The convolutional GAN for images of 64×64 and more; with self-attention and spectral normalisation it is the SAGAN.
 
 Sources: Radford et al. 2016 (DCGAN), Figure 1; Zhang et al. 2019, "Self-Attention Generative Adversarial Networks";
 layer sizes after Ogawa 2019, "PyTorch ni yoru hatten deep learning", chapter 5.
@@ -18,10 +18,10 @@ from reprogan.errors import UserError
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.layers import Norm, norm_layer, spectral_norm
 
-_SIZE = 64
+_LEAST = 64  # from 4×4 up by doublings; the last one is not a hidden layer
 _REDUCTION = 8  # channels of queries and keys: an eighth (SAGAN, section 3)
 
-Side = Literal[4, 8, 16, 32]
+Side = Literal[4, 8, 16, 32, 64, 128]
 
 
 class Parameters(Strict):
@@ -82,16 +82,17 @@ class SelfAttention(nn.Module):
 
 
 class Generator(nn.Module):
-    """z float32 (N, latent_size) => images float32 (N, C, 64, 64) in [-1, 1]."""
+    """z float32 (N, latent_size) => images float32 (N, C, size, size) in [-1, 1]."""
 
-    def __init__(self, parameters: Parameters, channels: int) -> None:
+    def __init__(self, parameters: Parameters, channels: int, size: int) -> None:
         super().__init__()
         z, f = parameters.latent_size, parameters.filters
         self.latent_size = z
         self.latent_distribution = parameters.latent_distribution
         self.attends = bool(parameters.generator_attention)
         layers: list[nn.Module] = [nn.Unflatten(1, (z, 1, 1))]
-        for inputs, outputs, side in ((z, 8 * f, 4), (8 * f, 4 * f, 8), (4 * f, 2 * f, 16), (2 * f, f, 32)):
+        widths = _widths(f, size)
+        for inputs, (side, outputs) in zip((z, *widths.values()), widths.items(), strict=False):
             up = nn.ConvTranspose2d(inputs, outputs, 4, *((1, 0) if side == 4 else (2, 1)), bias=False)
             layers += [spectral_norm(up) if parameters.generator_spectral else up, nn.BatchNorm2d(outputs), nn.ReLU()]
             if side in parameters.generator_attention:
@@ -111,17 +112,18 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images float32 (N, C, 64, 64) in [-1, 1] => logits float32 (N,)."""
+    """images float32 (N, C, size, size) in [-1, 1] => logits float32 (N,)."""
 
-    def __init__(self, parameters: Parameters, channels: int) -> None:
+    def __init__(self, parameters: Parameters, channels: int, size: int) -> None:
         super().__init__()
         f, norm = parameters.filters, parameters.discriminator_norm
         bias = norm in ("none", "spectral")
         layers: list[nn.Module] = []
-        for inputs, outputs, side in ((channels, f, 32), (f, 2 * f, 16), (2 * f, 4 * f, 8), (4 * f, 8 * f, 4)):
-            down = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias or side == 32)
+        widths = dict(reversed(_widths(f, size).items()))
+        for inputs, (side, outputs) in zip((channels, *widths.values()), widths.items(), strict=False):
+            down = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias or side == size // 2)
             layers.append(spectral_norm(down) if norm == "spectral" else down)
-            layers += [nn.LeakyReLU(0.2)] if side == 32 else [norm_layer(norm, outputs), nn.LeakyReLU(0.2)]
+            layers += [nn.LeakyReLU(0.2)] if side == size // 2 else [norm_layer(norm, outputs), nn.LeakyReLU(0.2)]
             if side in parameters.discriminator_attention:
                 layers.append(SelfAttention(outputs))
         self.layers = nn.Sequential(*layers, nn.Conv2d(8 * f, 1, 4), nn.Flatten(0))
@@ -131,20 +133,37 @@ class Discriminator(nn.Module):
 
 
 def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
-    """The networks for images of `image_shape` (C, 64, 64); `classes` plays no part here.
+    """The networks for images of `image_shape` (C, size, size); `classes` plays no part here.
 
-    Raises UserError for another size.
+    Raises UserError for a size that is not 64 times a power of two, and for attention at a side that no layer has.
     """
     channels, height, width = image_shape
-    if (height, width) != (_SIZE, _SIZE):
+    if height != width or height < _LEAST or height & (height - 1):
         raise UserError(
-            f"architecture dcgan64: the images are {height}×{width}; expected {_SIZE}×{_SIZE}; set view.size to {_SIZE}"
+            f"architecture dcgan64: the images are {height}×{width}; expected {_LEAST}×{_LEAST}, or sides twice or "
+            f"four times that; set view.size to {_LEAST}"
         )
+    sides = _widths(1, height)
+    for key in ("generator_attention", "discriminator_attention"):
+        if unknown := [side for side in getattr(parameters, key) if side not in sides]:
+            raise UserError(
+                f"network.{key}: found {unknown[0]}; the images are {height}×{width}; expected sides of hidden layers: "
+                f"{', '.join(map(str, sides))}"
+            )
     networks: dict[str, nn.Module] = {
-        "generator": Generator(parameters, channels),
-        "discriminator": Discriminator(parameters, channels),
+        "generator": Generator(parameters, channels, height),
+        "discriminator": Discriminator(parameters, channels, height),
     }
     return normal_weights(networks, parameters.init_std)
+
+
+def _widths(filters: int, size: int) -> dict[int, int]:
+    """{side of a hidden layer: its channels}, from 4×4 up: half as many at each doubling, from 8·`filters` on.
+
+    Those of 64×64 images are 8, 4, 2 and 1 times `filters`; larger images begin with more layers of 8.
+    """
+    sides = [4 << doubling for doubling in range(size.bit_length() - 3)]
+    return {side: min(8, size // (2 * side)) * filters for side in sides}
 
 
 def _free_memory() -> int:

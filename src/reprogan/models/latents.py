@@ -42,6 +42,9 @@ def told(network: nn.Module, inputs: Tensor, labels: Tensor | None) -> Tensor:
 def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     """Labels int64 (N,) as rows of 0 with a 1 at the label, (N, classes); a label outside the classes has none.
 
-    `torch.nn.functional.one_hot` looks at the labels' values, for which every step would have to wait.
+    Shares of the classes, float (N, classes), are such rows already. `torch.nn.functional.one_hot` looks at the labels'
+    values, for which every step would have to wait.
     """
+    if labels.is_floating_point():
+        return labels.to(dtype)
     return (labels[:, None] == torch.arange(classes, device=labels.device)).to(dtype)

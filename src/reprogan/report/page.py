@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from reprogan.atomic import write_atomically
-from reprogan.config import Parameters
+from reprogan.config import EXTRACTORS, Parameters
 from reprogan.report.contents import Contents, Picture, read_contents
 from reprogan.report.curves import Chart, draw_charts
 
@@ -48,12 +48,12 @@ def write_report(params: Parameters, root: Path) -> Path:
 
 def render(profile: str, contents: list[Contents]) -> str:
     """The page as HTML, with everything that it shows inside it."""
-    generators = [row for row in contents if row.variant.system != "classifier"]
+    generators = [row for row in contents if row.variant.system not in EXTRACTORS]
     by_modes = [row for row in generators if "modes_covered" in (row.scores or {})]
-    classifiers = [row for row in contents if row.variant.system == "classifier"]
-    leagues = _leagues(row for row in generators if "inception_score" in (row.scores or {}))
+    classifiers = [row for row in contents if row.variant.system in EXTRACTORS]
+    leagues = _leagues(row for row in generators if "frechet_distance" in (row.scores or {}) and row not in by_modes)
     mode_leagues = _mode_leagues(by_modes)
-    classifiers.sort(key=lambda row: -row.scores["accuracy"] if row.scores else 1.0)  # stable: else as in params.yaml
+    classifiers.sort(key=lambda row: -(row.scores or {}).get("accuracy", -1.0))  # stable: else as in params.yaml
     unscored = [row for row in generators if not row.scores]
     environment = jinja2.Environment(
         autoescape=True,
@@ -118,9 +118,9 @@ def _mode_leagues(scored: Iterable[Contents]) -> list[list[Contents]]:
 
 def _caption(row: Contents) -> str:
     """What a variant's grid shows."""
-    if row.variant.system == "classifier":
+    if row.variant.system in EXTRACTORS and "accuracy" in (row.scores or {"accuracy": None}):
         return "The held-out images it is least sure of, worst first"
-    if row.variant.system == "autoencoder":
+    if row.variant.system in ("autoencoder", *EXTRACTORS):
         return "Held-out images, and under each its reconstruction"
     if row.variant.data == "ring":
         return "The points it draws"

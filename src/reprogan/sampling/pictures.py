@@ -1,5 +1,6 @@
 """Tensors to PNG files: grids, scatter plots and the strip that shows training's progress."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -68,6 +69,21 @@ def save_png(picture: Image.Image, path: Path) -> None:
         picture.save(temporary, format="PNG")
 
 
+def save_gif(frames: list[Image.Image], path: Path, seconds: float) -> None:
+    """Write frames of one size as a moving picture that begins anew after `seconds`; equal frames, equal bytes."""
+    colours = [frame.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for frame in frames]
+    with atomic_path(path) as temporary:
+        colours[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=colours[1:],
+            duration=round(1000 * seconds / len(frames)),
+            loop=0,
+            optimize=False,
+        )
+
+
 def progress_strip(images: Tensor, images_seen: Tensor, columns: int = 5) -> Image.Image:
     """What training drew at each milestone, captioned with the images seen, int64 (milestones,).
 
@@ -76,5 +92,6 @@ def progress_strip(images: Tensor, images_seen: Tensor, columns: int = 5) -> Ima
     if images.dtype == torch.float32:
         pictures = [scatter(points.flatten(1), side=_SIDE // 3, extent=POINTS_EXTENT) for points in images]
     else:
+        columns = min(columns, math.isqrt(images.shape[1]))
         pictures = [grid(milestone, columns) for milestone in images[:, : columns**2]]
     return captioned_row(pictures, [f"{count:,}" for count in images_seen.tolist()])

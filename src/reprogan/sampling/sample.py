@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import h5py
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -18,18 +19,21 @@ from reprogan.models import trained
 from reprogan.models.latents import classes_of
 from reprogan.sampling import attention, autoencoder
 from reprogan.sampling.generate import BLOCK, generate, generator_of
-from reprogan.sampling.pictures import POINTS_EXTENT, grid, progress_strip, save_png, scatter
+from reprogan.sampling.pictures import POINTS_EXTENT, grid, progress_strip, save_gif, save_png, scatter
+from reprogan.sampling.walk import walk
 from reprogan.training.device import set_up_device
 
-_GRID_IMAGES = 100
-_GRID_COLUMNS = 10
-_LARGE = 48  # images with longer sides are not magnified
+_MAGNIFIED = 48  # images with longer sides are shown as they are
+_LARGE = 96  # of images with longer sides fewer are shown
+_ROUND_TRIP = 4.0  # seconds of walk.gif
+_COMPRESSED = 1 << 14  # bytes of an image, from which on samples are compressed
 
 
 def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, compute: Compute, out: Path) -> None:
     """Draw from the model in the folder `model` and write pictures and images to the folder `out`.
 
-    A generator gives samples.h5 (streamed), grid.png and progress.png, with attention layers also attention.png; an
+    A generator gives samples.h5 (streamed), grid.png, progress.png and, unless it draws points, walk.png and walk.gif;
+    with attention layers also attention.png; an
     autoencoder what it makes of the held-out images of the file `data`, a variational one images from its prior too;
     a classifier grid.png, the hundred held-out images of whose class it is least sure.
     """
@@ -37,9 +41,11 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
     model_trained = trained.load(model, device)
     description = hdf5.describe(data)
     held_out = choose(hdf5.read(data, "test"), description, view, f"variant {model.name}: ", limit=False)
-    scale = 1 if model_trained.description.image_shape[1] > _LARGE else 2
+    side = model_trained.description.image_shape[1]
+    scale, columns = 1 if side > _MAGNIFIED else 2, 6 if side > _LARGE else 10
     if "classifier" in model_trained.networks:
-        save_png(grid(_least_sure(model_trained, held_out, view.size), _GRID_COLUMNS, scale), out / "grid.png")
+        least_sure = _least_sure(model_trained, held_out, hdf5.answers_of(held_out, description), view.size)
+        save_png(grid(least_sure[: columns**2], columns, scale), out / "grid.png")
         return
 
     progress = _progress(model / "progress.safetensors")
@@ -47,14 +53,14 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
         file.attrs["seed"] = sampling.seed
         file.attrs["variant"] = model_trained.description.variant
         if "encoder" not in model_trained.networks:
-            _draw(model_trained, sampling, scale, file, out)
+            _draw(model_trained, sampling, columns, scale, file, out)
         else:
             made = autoencoder.reconstruct(model_trained, held_out, view.size, sampling.seed)
             autoencoder.store(file, made)
             pairs = autoencoder.reconstruction_grid(made, scale)
             save_png(autoencoder.latent_scatter(made), out / "latents.png")
             if made.log_variance is not None:
-                _draw(model_trained, sampling, scale, file, out)
+                _draw(model_trained, sampling, columns, scale, file, out)
                 save_png(pairs, out / "reconstructions.png")
             else:  # draws nothing by itself: its reconstructions are scored
                 file["images"] = made.reconstructions[: sampling.count].numpy()
@@ -63,7 +69,7 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
         save_png(progress_strip(progress["images"], progress["images_seen"]), out / "progress.png")
 
 
-def _draw(model: trained.Trained, sampling: Sampling, scale: int, file: h5py.File, out: Path) -> None:
+def _draw(model: trained.Trained, sampling: Sampling, columns: int, scale: int, file: h5py.File, out: Path) -> None:
     """Stream the samples to `file` and write the pictures of them."""
     generator = generator_of(model)
     classes = classes_of(generator)
@@ -71,7 +77,9 @@ def _draw(model: trained.Trained, sampling: Sampling, scale: int, file: h5py.Fil
     position = 0
     for block in generate(model, sampling.count, sampling.seed):
         if images is None:
-            images = file.create_dataset("images", (sampling.count, *block.shape[1:]), block.numpy().dtype)
+            shape = block.shape[1:]
+            stored = {"chunks": (1, *shape), "compression": "lzf"} if block[0].nbytes >= _COMPRESSED else {}
+            images = file.create_dataset("images", (sampling.count, *shape), block.numpy().dtype, **stored)
         images[position : position + len(block)] = block.numpy()
         position += len(block)
     if classes:
@@ -81,11 +89,13 @@ def _draw(model: trained.Trained, sampling: Sampling, scale: int, file: h5py.Fil
         save_png(scatter(points, extent=POINTS_EXTENT), out / "grid.png")
         return
     if classes:  # a row a class, the same latents in every row
-        shown = [next(generate(model, _GRID_COLUMNS, sampling.seed, label=label)) for label in range(min(classes, 10))]
-        save_png(grid(torch.cat(shown), _GRID_COLUMNS, scale), out / "grid.png")
+        shown = [next(generate(model, columns, sampling.seed, label=label)) for label in range(min(classes, columns))]
     else:
-        shown = list(generate(model, _GRID_IMAGES, sampling.seed))
-        save_png(grid(torch.cat(shown), _GRID_COLUMNS, scale), out / "grid.png")
+        shown = list(generate(model, columns**2, sampling.seed))
+    save_png(grid(torch.cat(shown), columns, scale), out / "grid.png")
+    walked = walk(model, sampling.seed, scale)
+    save_png(walked.strip, out / "walk.png")
+    save_gif(walked.frames, out / "walk.gif", _ROUND_TRIP)
     if attention.has_attention(model):
         save_png(attention.attention_picture(model, sampling.seed), out / "attention.png")
 
@@ -101,13 +111,20 @@ def _progress(path: Path) -> dict[str, Tensor] | None:
 
 
 @torch.no_grad()
-def _least_sure(model: trained.Trained, held_out: Arrays, size: int | None) -> Tensor:
-    """The held-out images to whose own class the classifier gives the least probability, worst first: uint8."""
-    images, labels = torch.from_numpy(held_out.images), torch.from_numpy(held_out.labels)
+def _least_sure(model: trained.Trained, held_out: Arrays, answers: np.ndarray, size: int | None) -> Tensor:
+    """The held-out images, uint8, of whose truth the classifier is least sure, worst first.
+
+    That is the probability of their class or, where `answers` are (N, A), the logit of the least likely true one.
+    """
+    images, truth = torch.from_numpy(held_out.images), torch.from_numpy(answers)
     classifier = model.networks["classifier"]
     device = next(classifier.parameters()).device
     sure = []
     for start in range(0, len(images), BLOCK):
         logits = classifier(enlarge(to_float(images[start : start + BLOCK].to(device)), size)).cpu()
-        sure.append(logits.log_softmax(1).gather(1, labels[start : start + BLOCK, None]).flatten())
-    return images[torch.cat(sure).argsort(stable=True)[:_GRID_IMAGES]]
+        of_block = truth[start : start + BLOCK]
+        if truth.dim() == 1:
+            sure.append(logits.log_softmax(1).gather(1, of_block[:, None]).flatten())
+        else:
+            sure.append(logits.gather(1, of_block).amin(1))
+    return images[torch.cat(sure).argsort(stable=True)]

@@ -38,9 +38,13 @@ class Adam:
         self._steps = torch.zeros((), device=self.weights[0].device)
         self._one = torch.ones_like(self._steps)
 
-    def descend(self, loss: Tensor) -> None:
-        """One step down the gradient of the scalar `loss`; gradients of other weights are not computed."""
-        as_one(self.step, torch.autograd.grad(loss, self.weights))  # the rates of today, not those of the recording
+    def descend(self, loss: Tensor, some_rest: bool = False) -> None:
+        """One step down the gradient of the scalar `loss`; gradients of other weights are not computed.
+
+        With `some_rest` the loss need not hang on every weight: for one that it does not the gradient is zero.
+        """
+        gradients = torch.autograd.grad(loss, self.weights, materialize_grads=some_rest)
+        as_one(self.step, gradients)  # the rates of today, not those of the recording
 
     @torch.no_grad()
     def step(self, *gradients: Tensor) -> None:

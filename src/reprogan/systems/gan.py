@@ -1,13 +1,19 @@
-"""The adversarial game of two networks: one or several steps of the discriminator, then one of the generator."""
+"""The adversarial game of two networks: one or several steps of the discriminator, then one of the generator.
+
+Networks may grow as they train (Karras et al. 2018, ProGAN, section 2): from small images to ones twice as large time
+and again, every phase counted in images seen.
+"""
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 
 from reprogan import losses
 from reprogan.config import Strict
@@ -41,6 +47,20 @@ class BurnIn(Strict):
     beta_2: Beta
 
 
+class Growth(Strict):
+    """How networks grow: `stable` images at a resolution, then `fade` in which one twice as large takes its place."""
+
+    fade: int = Field(ge=1)
+    stable: int = Field(ge=1)
+
+    def phase(self, images_seen: int, last: int) -> tuple[int, float]:
+        """(level, α): the resolution reached, 0 to `last`, and its share beside the one before."""
+        doublings, into = divmod(images_seen - self.stable, self.fade + self.stable)
+        if doublings < 0 or doublings >= last:
+            return (0 if doublings < 0 else last), 1.0
+        return doublings + 1, min(1.0, into / self.fade)
+
+
 class Objective(Strict):
     """The `objective` block of a variant whose system is `gan`."""
 
@@ -49,6 +69,9 @@ class Objective(Strict):
     penalty: float = Field(ge=0, description="weight of the objective's own penalty on gradients: λ, or γ")
     clip: float | None = Field(gt=0, description="bound of the discriminator's weights; null: none")
     burn_in: BurnIn | None
+    growth: Growth | None = Field(
+        None, description="of networks that can grow; null: they have their last size at once"
+    )
     generator: AdamParameters
     discriminator: AdamParameters
 
@@ -86,43 +109,58 @@ class System:
         self.networks = networks
         self.generator = networks["generator"]
         self.discriminator = networks["discriminator"]
+        self._last = getattr(self.generator, "last_level", 0)  # above 0: some layers rest at any one resolution
+        self._grows = objective.growth is not None
+        self._level = 0 if self._grows else self._last
+        self._alpha = 1.0
+        if self._grows and not self._last:
+            raise UserError("objective.growth is set, and the architecture does not grow; expected null")
         self.optimisers = {
-            "generator": _adam(self.generator, objective.generator),
-            "discriminator": _adam(self.discriminator, objective.discriminator),
+            key: Adam(weights, rates.learning_rate, rates.betas)
+            for name, rates in (("generator", objective.generator), ("discriminator", objective.discriminator))
+            for key, weights in self._weights(name)
         }
-        # BatchNorm must see real and fake images apart (Ioffe and Szegedy statistics are a batch's own);
-        # any other discriminator judges both in one pass.
-        self._judges_together = not any(isinstance(m, nn.BatchNorm2d) for m in self.discriminator.modules())
+        # What looks at a whole batch (BatchNorm's statistics are its own) must see real and fake images apart; any
+        # other discriminator judges both in one pass.
+        has_batch_norm = any(isinstance(m, nn.BatchNorm2d) for m in self.discriminator.modules())
+        looks_at_batches = any(getattr(m, "looks_at_the_batch", False) for m in self.discriminator.modules())
+        self._judges_together = not (has_batch_norm or looks_at_batches)
         self._is_relativistic = hasattr(self._loss, "relativistic_generator_loss")
         self._penalises = objective.penalty > 0
-        if self._penalises and not self._judges_together:
+        if self._penalises and has_batch_norm:
             raise UserError(
                 f"objective.penalty is {objective.penalty} on a discriminator with BatchNorm, where an "
                 "image's gradient hangs on the others of its batch; expected another norm, or a penalty of 0"
             )
         penalised = ("penalty", "gradient_norm") if self._penalises else ()
-        self.losses = ("generator_loss", "discriminator_loss", *self._loss.RECORDS, *penalised)
+        grown = ("side", "alpha") if self._grows else ()
+        self.losses = ("generator_loss", "discriminator_loss", *self._loss.RECORDS, *penalised, *grown)
         self._penalty_weight = torch.zeros((), device=next(self.discriminator.parameters()).device)
-        self._play = Replayed(self._one_step)
+        self._plays: defaultdict[tuple[int, bool], Replayed] = defaultdict(lambda: Replayed(self._one_step))
 
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         seen = position.images_seen
         noise = draws.generator("noise", seen)
         labels = draws.generator("labels", seen) if classes_of(self.generator) else noise
+        if self._objective.growth:
+            self._grow(self._objective.growth, seen)
 
         def draw(left: int) -> _Round:
             batch = next_batch()
-            count, device = len(batch.images), batch.images.device
+            images = self._seen(batch.images)
+            count, device = len(images), images.device
             asked = draw_labels(self.generator, count, labels)
             latents = draw_latents(self.generator, count, noise)
             if not self._penalises:
-                return _Round(batch.images, batch.labels, latents, asked, None)
+                return _Round(images, batch.labels, latents, asked, None)
             places = torch.rand(count, 1, 1, 1, generator=draws.generator("penalty", seen + left), device=device)
-            return _Round(batch.images, batch.labels, latents, asked, places)
+            return _Round(images, batch.labels, latents, asked, places)
 
         rounds = [draw(left) for left in reversed(range(self._objective.n_critic))]
         self._penalty_weight.fill_(self._burn_in(position.share))
-        return self._play(*itertools.chain.from_iterable(rounds))
+        play = self._plays[self._level, self._alpha < 1]
+        recorded = play(*itertools.chain.from_iterable(rounds))
+        return (*recorded, *self._reached()) if self._grows else recorded
 
     def _one_step(self, *drawn: Tensor) -> tuple[Tensor, ...]:
         """Play the rounds whose fields are `drawn`, one after the other; then one step of the generator."""
@@ -144,12 +182,23 @@ class System:
             generator_loss = self._loss.relativistic_generator_loss(real_logits, fake_logits)
         else:
             generator_loss = self._loss.generator_loss(fake_logits)
-        self.optimisers["generator"].descend(generator_loss)
+        self._optimiser("generator").descend(generator_loss, some_rest=self._last > 0)
         return generator_loss.detach(), *judged
+
+    def check_budget(self, images: int) -> None:
+        """Raise UserError if networks that grow would not be full-grown after so many images."""
+        growth = self._objective.growth
+        if growth and images <= (needed := self._last * (growth.fade + growth.stable)):
+            raise UserError(
+                f"objective.growth: fade {growth.fade} and stable {growth.stable} reach the last resolution after "
+                f"{needed:,} images; training.images is {images:,}; expected more"
+            )
 
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> Tensor:
         """64 images (or as many as the generator's `preview_count`), of all classes in turn where there are any."""
         generator = networks["generator"]
+        if self._grows:
+            generator.grow(self._level, self._alpha)  # type: ignore[operator]
         was_training = generator.training
         generator.eval()
         with torch.no_grad():
@@ -157,7 +206,45 @@ class System:
             z = draw_latents(generator, count, draws.generator("preview"))
             images = told(generator, z, labels_in_turn(generator, 0, len(z), z.device))
         generator.train(was_training)
+        if self._grows:
+            generator.grow(self._last, 1.0)  # type: ignore[operator]
+            images = interpolate(images, scale_factor=float(2 ** (self._last - self._level)), mode="nearest")
         return as_data(images).cpu()
+
+    # ---- growing ----
+
+    def _weights(self, network: str) -> Iterator[tuple[str, list[nn.Parameter]]]:
+        """Names and weights of a network's optimisers: one, or one a resolution, whose averages then begin at zero."""
+        if not self._grows:
+            yield network, list(self.networks[network].parameters())
+            return
+        for level in range(self._last + 1):
+            yield f"{network}_{level}", self.networks[network].weights(level)  # type: ignore[operator]
+
+    def _optimiser(self, network: str) -> Adam:
+        """The one that moves the weights of the generator or the discriminator now."""
+        return self.optimisers[f"{network}_{self._level}" if self._grows else network]
+
+    def _grow(self, growth: Growth, images_seen: int) -> None:
+        """Set both networks to the resolution that they have reached."""
+        self._level, self._alpha = growth.phase(images_seen, self._last)
+        for network in self.networks.values():
+            network.grow(self._level, self._alpha)  # type: ignore[operator]
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """Real images (N, C, H, W) at the resolution reached, by means over squares, blended as the fakes are."""
+        if self._level < self._last:
+            images = avg_pool2d(images, 2 ** (self._last - self._level))
+        if self._alpha == 1:
+            return images
+        return torch.lerp(interpolate(avg_pool2d(images, 2), scale_factor=2.0, mode="nearest"), images, self._alpha)
+
+    def _reached(self) -> tuple[Tensor, Tensor]:
+        """For the history: the side of the images, and α."""
+        side, device = self.generator.side, self._penalty_weight.device
+        return torch.tensor(float(side), device=device), torch.tensor(self._alpha, device=device)  # type: ignore[arg-type]
+
+    # ---- the discriminator's step ----
 
     def _judge(
         self,
@@ -181,15 +268,20 @@ class System:
         recorded = (loss.detach(), *self._loss.records(real_logits.detach(), fake_logits.detach()))
         if self._penalises:
             penalty, norm = self._loss.penalty(
-                lambda images: told(self.discriminator, images, real_labels), real, fake, logits, places
+                lambda images: told(self.discriminator, images, real_labels),
+                real,
+                fake,
+                logits if self._judges_together else torch.cat((real_logits, fake_logits)),
+                places,
             )
             loss = loss + self._penalty_weight * penalty
             recorded += (penalty.detach(), norm)
-        self.optimisers["discriminator"].descend(loss)
+        self._optimiser("discriminator").descend(loss, some_rest=self._last > 0)
         if self._objective.clip is not None:
             with torch.no_grad():
-                torch._foreach_clamp_min_(self.optimisers["discriminator"].weights, -self._objective.clip)
-                torch._foreach_clamp_max_(self.optimisers["discriminator"].weights, self._objective.clip)
+                weights = self._optimiser("discriminator").weights
+                torch._foreach_clamp_min_(weights, -self._objective.clip)
+                torch._foreach_clamp_max_(weights, self._objective.clip)
         return recorded
 
     def _burn_in(self, share: float) -> float:
@@ -200,9 +292,5 @@ class System:
         left = 0.5 + 0.5 * math.cos(math.pi * min(share / burn_in.share, 1.0))  # 1 at the beginning, 0 at the end
         for name in ("generator", "discriminator"):
             beta_1, beta_2 = getattr(self._objective, name).betas
-            self.optimisers[name].betas = (beta_1, beta_2 + left * (burn_in.beta_2 - beta_2))
+            self._optimiser(name).betas = (beta_1, beta_2 + left * (burn_in.beta_2 - beta_2))
         return self._objective.penalty + left * (burn_in.penalty - self._objective.penalty)
-
-
-def _adam(network: nn.Module, parameters: AdamParameters) -> Adam:
-    return Adam(network.parameters(), parameters.learning_rate, parameters.betas)

@@ -58,12 +58,20 @@ class System(Protocol):
         ...
 
 
-def build(name: str, networks: Mapping[str, nn.Module], objective: dict[str, Any], where: str) -> System:
-    """The system `systems/<name>.py` around `networks`. Raises UserError if its block is wrong or not for them."""
+def build(
+    name: str, networks: Mapping[str, nn.Module], objective: dict[str, Any], where: str, budget: int | None = None
+) -> System:
+    """The system `systems/<name>.py` around `networks`.
+
+    Raises UserError if its block is wrong, or not for these networks or a budget of so many images.
+    """
     module = _module(name, where)
     parsed = parse(module.Objective, objective, where + "objective.")
     try:
-        return module.System(networks, parsed)
+        built: System = module.System(networks, parsed)
+        if budget is not None and hasattr(built, "check_budget"):
+            built.check_budget(budget)
+        return built
     except UserError as error:
         raise UserError(f"{where}{error}") from None
 

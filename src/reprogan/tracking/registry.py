@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reprogan.config import Compute
+from reprogan.config import EXTRACTORS, Compute
 from reprogan.tracking.curves import Point, log_points
 from reprogan.tracking.run import SHA256, VARIANT
 from reprogan.tracking.store import Tracking
@@ -160,9 +160,9 @@ def _signature(description: "Description") -> tuple["ModelSignature", Any]:
 
     points = description.image_shape == (2, 1, 1)
     images = Schema([TensorSpec(np.dtype("float32" if points else "uint8"), (-1, *description.image_shape))])
-    if description.system == "autoencoder":
+    if description.system == "autoencoder" or (description.system == "features" and not description.classes):
         return ModelSignature(images, images), np.zeros((1, *description.image_shape), np.uint8)
-    if description.system == "classifier":
+    if description.system in EXTRACTORS:
         probabilities = Schema([TensorSpec(np.dtype("float32"), (-1, len(description.classes)))])
         return ModelSignature(images, probabilities), np.zeros((1, *description.image_shape), np.uint8)
     params = ParamSchema([ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1), ParamSpec("label", "long", -1)])

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from reprogan.atomic import write_atomically
-from reprogan.config import PARAMS_FILE, Compute, Variant
+from reprogan.config import EXTRACTORS, PARAMS_FILE, Compute, Variant
 from reprogan.data import hdf5, view
 from reprogan.data.batches import ResidentImages
 from reprogan.errors import UserError
@@ -45,7 +45,12 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
     randomness = Randomness(training.seed, device)
     torch.manual_seed(training.seed)
     randomness.seed_layers(-1)
-    networks = architecture.build(variant.architecture, variant.network, image_shape, len(description.classes), where)
+    classes, labels = description.classes, train_split.labels
+    if variant.system == "features" and not classes:
+        classes, labels = description.answers, hdf5.answers_of(train_split, description)
+    if variant.system in EXTRACTORS:
+        _check_answers(variant, description, where)
+    networks = architecture.build(variant.architecture, variant.network, image_shape, len(classes), where)
     if variant.view.classes is not None and any(classes_of(network) for network in networks.values()):
         raise UserError(
             f"{where}view.classes is {list(variant.view.classes)}; a conditional model is asked for every class of its "
@@ -53,7 +58,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
         )
     for network in networks.values():
         network.to(device).to(memory_format=memory_format(compute)).train()
-    system = systems.build(variant.system, networks, variant.objective, where)
+    system = systems.build(variant.system, networks, variant.objective, where, training.images)
     averages = {}
     if training.ema_half_life is not None:
         averages = {key: WeightAverage(networks[key], training.ema_half_life) for key in system.averaged}
@@ -76,7 +81,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
 
     images = ResidentImages(
         torch.from_numpy(train_split.images),
-        torch.from_numpy(train_split.labels),
+        torch.from_numpy(labels),
         device,
         randomness.permutation,
         variant.view.size,
@@ -106,7 +111,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
             architecture=variant.architecture,
             network=variant.network,
             image_shape=image_shape,
-            classes=description.classes,
+            classes=classes,
             data=description.name,
             weights="average" if averages else "last",
             images_seen=result.images_seen,
@@ -122,3 +127,11 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
         }
     )
     checkpoints.clear()
+
+
+def _check_answers(variant: Variant, description: hdf5.Description, where: str) -> None:
+    """Raise UserError if the system is not the one for what is known of the images."""
+    if variant.system == "classifier" and not description.classes:
+        raise UserError(f"{where}system is 'classifier'; {description.name} has no classes; expected 'features'")
+    if variant.system == "features" and description.classes:
+        raise UserError(f"{where}system is 'features'; {description.name} has classes; expected 'classifier'")
