@@ -118,13 +118,23 @@ def test_keys_are_set_and_comments_stay(root):
     assert set_values(["faces.limit=null"], root) == ["faces.limit: 100 -> None"]
 
 
+@pytest.mark.parametrize("path", ["/tmp/my pictures #1", "/tmp/a: b", "/tmp/[x]", "/tmp/'y'", "12"])
+def test_text_is_taken_as_it_stands(root, path):
+    set_values([f"faces.source={path}"], root)
+    assert load(root / "params.yaml").faces.source == path
+
+
 @pytest.mark.parametrize(
     ("assignment", "says"),
     [
         ("faces.source", "'faces.source': expected KEY=VALUE, as in faces.source=/home/me/pictures"),
         ("=3", "'=3': expected KEY=VALUE"),
         ("faces..limit=3", "'faces..limit=3': expected KEY=VALUE"),
-        ("faces.sauce=x", "faces.sauce: unknown key; expected one of source, group"),
+        ("faces.sauce=x", "faces.sauce: no such key in params.yaml; expected one of source, group"),
+        ("variants.gna.training.images=5", "variants.gna.training.images: no such key in params.yaml; expected one of"),
+        ("variants.gan.network.hiden=5", "variants.gan.network.hiden: no such key in params.yaml; expected one of"),
+        ("variants=5", "variants: found 5"),
+        ("faces.limit.much=5", "faces.limit.much: no such key in params.yaml; expected one of no key below a value"),
         ("faces.limit=many", "faces.limit: found 'many'; input should be a valid integer"),
         ("faces.limit=[", "faces.limit line 1: not YAML"),
         ("faces=3", "faces: found 3"),

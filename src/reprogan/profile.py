@@ -29,25 +29,37 @@ def apply_profile(name: str, root: Path) -> list[str]:
         raise UserError(
             f"profiles/{name}.yaml: found {overrides!r}; expected blocks of params.yaml with their overrides"
         )
+    known = read_yaml(root / PARAMS_FILE)["variants"]
+    if "variants" in overrides:
+        overrides["variants"] = {v: block for v, block in overrides["variants"].items() if v in known}
     return _apply(overrides, root, f"profiles/{name}.yaml: ")
 
 
 def set_values(assignments: Sequence[str], root: Path) -> list[str]:
     """Set keys of `params.yaml` below `root`, each given as `dotted.key=value`; return a line a changed value.
 
-    Values are read as YAML. Raises UserError, and leaves params.yaml as it was, for a key that is not there or a value
-    that does not validate.
+    Values are read as YAML, except where there is text already: there the value is taken as it stands. Raises
+    UserError, and leaves params.yaml as it was, for a key that is not there or a value that does not validate.
     """
     overrides: dict[str, Any] = {}
+    params = read_yaml(root / PARAMS_FILE)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not all(key.split(".")):
             raise UserError(f"{assignment!r}: expected KEY=VALUE, as in faces.source=/home/me/pictures")
         *blocks, last = key.split(".")
-        inner = overrides
+        inner, there = overrides, params
+        for part in (*blocks, last):
+            if not isinstance(there, dict) or part not in there:
+                expected = ", ".join(there) if isinstance(there, dict) else "no key below a value"
+                raise UserError(f"{key}: no such key in {PARAMS_FILE}; expected one of {expected}")
+            there = there[part]
         for block in blocks:
             inner = inner.setdefault(block, {})
-        inner[last] = parse_yaml(text, key)
+        if not isinstance(inner, dict):
+            raise UserError(f"{key}: set above as a whole already; give one of the two")
+        is_text = isinstance(there, str) and text != "null"
+        inner[last] = text if is_text else parse_yaml(text, key)
     return _apply(overrides, root, "")
 
 
@@ -60,8 +72,6 @@ def _apply(overrides: dict[str, Any], root: Path, where: str) -> list[str]:
     editor.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     params = root / PARAMS_FILE
     document = editor.load(params.read_text(encoding="utf-8"))
-    if "variants" in overrides:
-        overrides["variants"] = {v: block for v, block in overrides["variants"].items() if v in document["variants"]}
     changes = _merge(document, overrides, "")
 
     text = io.StringIO()

@@ -1,6 +1,7 @@
 """Pictures from folders, zips and HDF5 files: the same pixels from each, in order; what is wrong is named."""
 
 import io
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from reprogan.data.faces.crop import SIZE, TooSmall, centre, square
 from reprogan.data.faces.sources import Unreadable, in_order, listed, open_source
@@ -79,6 +80,7 @@ def test_keys_are_read_in_the_order_of_their_numbers():
         "a/2.png",
         "a/10.png",
     ]
+    assert in_order(["01.jpg", "1.jpg"]) == in_order(["1.jpg", "01.jpg"])  # whatever the file system says first
     assert listed(["a", "b"]) == "a, b"
     assert listed([str(key) for key in range(1200)]) == "0, 1, 2, 3, 4, … (1,200 in all)"
 
@@ -89,6 +91,36 @@ def test_grey_and_transparent_pictures_come_as_they_are(tmp_path, mode):
     Image.fromarray(pictures(1)[0]).convert(mode).save(tmp_path / "faces/0.png")
     with open_source(tmp_path / "faces", None) as source:
         assert source.read(source.keys[0]).mode == mode
+
+
+def test_hidden_files_are_no_pictures(tmp_path):
+    place = folder(tmp_path / "mine", pictures(3))
+    (place / "._0.png").write_bytes(b"what macOS keeps for itself")
+    (place / "__MACOSX").mkdir()
+    (place / "__MACOSX/0.png").write_bytes(b"the same")
+    assert len(read_all(place)) == 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_a_picture_is_turned_as_the_camera_was_held(tmp_path, orientation):
+    picture = Image.fromarray(pictures(1, (20, 30))[0])
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    (tmp_path / "mine").mkdir()
+    picture.save(tmp_path / "mine/0.png", exif=exif)
+    with Image.open(tmp_path / "mine/0.png") as saved:
+        expected = ImageOps.exif_transpose(saved)
+    assert np.array_equal(read_all(tmp_path / "mine")[0], np.asarray(expected))
+
+
+def test_exif_data_of_any_kind_do_no_harm(tmp_path):
+    (tmp_path / "mine").mkdir()
+    picture = Image.fromarray(pictures(1, (20, 30))[0])
+    for index, odd in enumerate(
+        (b"Exif\x00\x00", b"Exif\x00\x00II*\x00\xff\xff\xff\xff", b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff")
+    ):
+        picture.save(tmp_path / f"mine/{index}.jpg", exif=odd)
+    assert len(read_all(tmp_path / "mine")) == 3
 
 
 # ---- what is wrong ------------------------------------------------------------------------------------------------
@@ -173,6 +205,28 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
     assert "leads out of the archive" in refusal(tmp_path / "link.zip")
+
+
+def test_a_zip_with_a_damaged_directory(tmp_path):
+    place = zipped(tmp_path / "faces.zip", {f"{index}.png": encoded(pictures(1)[0]) for index in range(3)})
+    whole = bytearray(place.read_bytes())
+    start = whole.rindex(b"PK\x01\x02")
+    whole[start : start + 4] = b"PK\x09\x09"
+    place.write_bytes(whole)
+    assert "a damaged zip" in refusal(place)
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    place = folder(tmp_path / "mine", pictures(2))
+    (place / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    assert r"names that are not UTF-8: '\udcff.png'; rename them" in refusal(place)
+
+
+def test_a_program_in_a_pictures_name_is_not_run(tmp_path):
+    """Pillow hands PostScript to another program; here it is no picture."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/0.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n%%EOF\n")
+    assert problem(tmp_path / "mine", "0.jpg") == "is no picture"
 
 
 def problem(place: Path, key: str) -> str:

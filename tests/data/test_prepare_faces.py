@@ -141,6 +141,17 @@ def test_toy_faces_come_with_attributes_captions_and_keys(tmp_path):
                 assert split_of(key, 0.2) == split
 
 
+def test_the_toy_faces_path_may_be_written_in_any_way(tmp_path):
+    assert prepare(faces(f"./{TOY_FACES}/"), tmp_path / "faces.h5")[0].name == "toy faces"
+
+
+def test_a_picture_far_longer_than_wide_is_not_scaled(tmp_path):
+    place = folder(tmp_path / "mine", images(20))
+    Image.new("1", (2, 1_200_000)).save(place / "long.png")
+    text = refusal(place, tmp_path / "faces.h5", resize="shorter_side")
+    assert "long.png has 2×1200000 pixels; expected sides that are more alike" in text
+
+
 @pytest.mark.parametrize("compression", ["none", "lzf", "gzip"])
 def test_compressed_or_not_the_images_are_the_same(tmp_path, compression):
     plain = prepared(TOY_FACES, tmp_path / "plain.h5")

@@ -183,7 +183,7 @@ def test_images_without_attributes_are_scored_in_an_encoders_features(pictures):
     found = score.score_generator(path, data, eyes, EVALUATION)
     assert found["frechet_distance"] > 0 and found["feature_dimensions"] == 6
     assert not [key for key in found if "class" in key or "attribute" in key or "inception" in key]
-    assert found["extractor_sha256"] == hashlib.sha256((eyes / "encoder.safetensors").read_bytes()).hexdigest()
+    assert found["extractor_sha256"] == hashlib.sha256((eyes / "decoder.safetensors").read_bytes()).hexdigest()
 
 
 def test_an_encoder_is_scored_by_what_it_restores(pictures):
@@ -203,5 +203,5 @@ def test_an_encoder_is_scored_by_what_it_restores(pictures):
     with torch.no_grad():
         restored = model.networks["decoder"](model.networks["encoder"](torch.from_numpy(images) / 127.5 - 1))
     error = ((restored.double() + 1) / 2 * 255).round().sub(torch.from_numpy(images)).div(255).square().mean()
-    assert found["reconstruction_error"] == pytest.approx(float(error), rel=1e-3)
+    assert found["reconstruction_error"] == pytest.approx(float(error), rel=1e-3) and found["n_real"] == 40
     assert {path.name for path in (pictures / "samples/eyes").iterdir()} == {"grid.png", "latents.png", "samples.h5"}

@@ -37,29 +37,31 @@ def stages() -> list[Stage]:
         return found
 
 
-def dynamic(stage: Stage) -> set[str]:
+PARAMS = load(REPOSITORY / "params.yaml")
+
+
+def dynamic(name: str, variant: str) -> set[str]:
     """The files that a stage loads by a name found in params.yaml, so that no import statement shows them."""
-    params = load(REPOSITORY / "params.yaml")
-    if stage.name in ("check", "publish"):
-        folders = {"check": ("models", "systems"), "publish": ("models",)}[stage.name]
+    if name in ("check", "publish"):
+        folders = {"check": ("models", "systems"), "publish": ("models",)}[name]
         found = (path for folder in folders for path in (REPOSITORY / "src/reprogan" / folder).glob("*.py"))
         return {str(path.relative_to(REPOSITORY)) for path in found}
-    if stage.name == "prepare_faces":
-        assert params.faces.source == TOY_FACES
+    if name == "prepare_faces":
+        assert PARAMS.faces.source == TOY_FACES
         return {f"{TOY_FACES}/listing.py"}
-    if not stage.variant:
+    if not variant:
         return set()
-    variant = params.variant(stage.variant)
+    block = PARAMS.variant(variant)
     of = {
         "train": [
-            f"models/{variant.architecture}",
-            f"systems/{variant.system}",
-            f"losses/{variant.objective['loss']}",
+            f"models/{block.architecture}",
+            f"systems/{block.system}",
+            f"losses/{block.objective['loss']}",
         ],
-        "sample": [f"models/{variant.architecture}"],
-        "evaluate": [f"models/{variant.extractor_architecture}"],
+        "sample": [f"models/{block.architecture}"],
+        "evaluate": [f"models/{block.extractor_architecture}"],
     }
-    return {f"src/reprogan/{name}.py" for name in of[stage.name]}
+    return {f"src/reprogan/{file}.py" for file in of[name]}
 
 
 @cache
@@ -87,15 +89,16 @@ def imported(path: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def closure(stage: Stage) -> set[str]:
+@cache
+def closure(name: str, variant: str) -> frozenset[str]:
     """Every file of the project that a run of the stage may import."""
     reached: set[str] = set()
-    waiting = {f"stages/{stage.name}.py"} | dynamic(stage)
+    waiting = {f"stages/{name}.py"} | dynamic(name, variant)
     while waiting:
         path = waiting.pop()
         reached.add(path)
         waiting |= imported(path) - reached
-    return reached
+    return frozenset(reached)
 
 
 def covered(path: str, deps: frozenset[str]) -> bool:
@@ -104,7 +107,7 @@ def covered(path: str, deps: frozenset[str]) -> bool:
 
 def uncovered(stage: Stage) -> list[str]:
     """Files that a stage imports and does not depend on."""
-    return sorted(path for path in closure(stage) if not covered(path, stage.deps))
+    return sorted(path for path in closure(stage.name, stage.variant) if not covered(path, stage.deps))
 
 
 def test_every_import_is_a_dep(stages):
@@ -119,7 +122,11 @@ def test_every_dep_is_there_and_needed(stages):
         for dep in set.union(*(set(stage.deps) for stage in alike)):
             if dep.startswith(CODE):
                 assert (REPOSITORY / dep).exists(), f"{name}: {dep}"
-                users = [s for s in alike if dep in s.deps and any(covered(p, frozenset([dep])) for p in closure(s))]
+                users = [
+                    s
+                    for s in alike
+                    if dep in s.deps and any(covered(p, frozenset([dep])) for p in closure(s.name, s.variant))
+                ]
                 assert users, f"{name} depends on {dep} and imports nothing of it"
             else:
                 assert dep.startswith(NO_CODE), f"{name}: {dep}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reprogan.config import Parameters
+from reprogan.config import Parameters, load
 from reprogan.report import page as page_module
 from reprogan.report.page import write_report
 
@@ -129,6 +129,32 @@ def test_what_is_missing_is_said(params: Parameters, no_charts: Path, gone: str,
     html = page_of(params, no_charts)
     Page(html)
     assert said in html
+
+
+def test_faces_have_a_table_of_their_own_and_their_extractor_a_row(params: Parameters, no_charts: Path) -> None:
+    """With attributes, and without: then there is no accuracy, and no share of anything."""
+    faces = load(Path(__file__).parents[2] / "params.yaml").variants
+    shown = params.model_copy(
+        update={"variants": params.variants | {name: faces[name] for name in ("face_features", "progan")}}
+    )
+    with_attributes = {"attribute_distance": 0.31, "attribute_distance_floor": 0.025, "attribute_shares": {}}
+    told = {"accuracy": 0.884, "per_attribute_accuracy": {"mouth": 0.9, "hat": 0.97}, "n_real": 1599}
+    restored = {"reconstruction_error": 0.0123, "n_real": 500}
+    for scores, more, said in (
+        (told, with_attributes, ["Attributes<br>apart", "31.0 %", "Errors by attribute", "88.40 %"]),
+        (restored, {}, ["Reconstruction error", "0.0123"]),
+    ):
+        own = json.loads((no_charts / "metrics/gan.json").read_text())
+        own = {key: value for key, value in own.items() if not key.startswith(("inception", "class"))} | more
+        own |= {"data": "faces", "extractor": "face_features", "n_real": 1599, "n_fake": 2000}
+        (no_charts / "metrics/progan.json").write_text(json.dumps(own))
+        described = scores | {"data": "faces", "weights_sha256": "b0a710ad" * 8}
+        (no_charts / "metrics/face_features.json").write_text(json.dumps(described))
+        html = page_of(shown, no_charts)
+        Page(html)
+        for text in said:
+            assert text in html.replace("\xa0", " "), text
+        assert ("Attributes" in html) == bool(more)
 
 
 def test_nothing_yet(params: Parameters, tmp_path: Path) -> None:

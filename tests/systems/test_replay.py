@@ -28,7 +28,7 @@ from reprogan.training.randomness import Randomness
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
 COUNT, STEPS, CLASSES = 4, 6, 10
-FADING = 2600  # images seen when the second resolution of progan fades in
+FADING = 2600  # images seen when 32×32 fades in to progan
 RECORDED = (1, 2, 4)  # of the first six calls
 
 

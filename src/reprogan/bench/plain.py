@@ -44,8 +44,9 @@ def _dataset(variant: Variant, data: Path, folder: Path) -> "Dataset[Any]":
     split = hdf5.read(data, "train")
     if variant.data == "ring":
         return TensorDataset(torch.from_numpy(split.images), torch.from_numpy(split.labels))
-    if variant.data == "stacked":
-        return _Stacked(torch.from_numpy(split.images), torch.from_numpy(split.labels))
+    if variant.data in ("stacked", "faces"):
+        answers = hdf5.answers_of(split, hdf5.describe(data))
+        return _InMemory(torch.from_numpy(split.images), torch.from_numpy(answers))
     _write_idx(folder / "MNIST/raw", split.images, split.labels)
     pixels: list[Any] = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
     if variant.view.size is not None:
@@ -53,7 +54,7 @@ def _dataset(variant: Variant, data: Path, folder: Path) -> "Dataset[Any]":
     return datasets.MNIST(str(folder), train=True, transform=transforms.Compose(pixels), download=False)
 
 
-class _Stacked(Dataset[tuple[Tensor, Tensor]]):
+class _InMemory(Dataset[tuple[Tensor, Tensor]]):
     """Images in memory, scaled one by one."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:

@@ -17,20 +17,38 @@ def step_of(variant: Variant, networks: dict[str, nn.Module]) -> Step:
     """The step (images, labels) of a variant's system, with torch's own optimisers around its networks."""
     if variant.system == "classifier":
         return _classifier_step(variant, networks["classifier"])
+    if variant.system == "features":
+        return _features_step(variant, networks)
     if variant.system in ("autoencoder", "vae"):
         return _autoencoder_step(variant, networks)
     return _gan_step(variant, networks)
 
 
 def _classifier_step(variant: Variant, classifier: nn.Module) -> Step:
+    return _descent(_adamw(variant, classifier), lambda images, labels: cross_entropy(classifier(images), labels))
+
+
+def _features_step(variant: Variant, networks: dict[str, nn.Module]) -> Step:
+    def answer(images: Tensor, options: Tensor) -> Tensor:
+        logits = networks["classifier"](images)
+        return binary_cross_entropy_with_logits(logits, torch.zeros_like(logits).scatter_(1, options, 1.0))
+
+    def restore(images: Tensor, labels: Tensor) -> Tensor:
+        corrupted = images + variant.objective["noise"] * torch.randn_like(images)
+        return mse_loss(networks["decoder"](networks["encoder"](corrupted)), images)
+
+    whole = nn.ModuleList(networks.values())
+    return _descent(_adamw(variant, whole), answer if "classifier" in networks else restore)
+
+
+def _adamw(variant: Variant, network: nn.Module) -> torch.optim.Optimizer:
     objective = variant.objective
-    optimiser = torch.optim.AdamW(
-        classifier.parameters(),
+    return torch.optim.AdamW(
+        network.parameters(),
         lr=objective["learning_rate"],
         betas=tuple(objective["betas"]),
         weight_decay=objective["weight_decay"],
     )
-    return _descent(optimiser, lambda images, labels: cross_entropy(classifier(images), labels))
 
 
 def _autoencoder_step(variant: Variant, networks: dict[str, nn.Module]) -> Step:

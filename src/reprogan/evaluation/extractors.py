@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reprogan.data.batches import to_float
 from reprogan.errors import UserError
-from reprogan.models.trained import Description, load
+from reprogan.models.trained import Description, load, main_weights
 
 # Fixed, because kernels are chosen by the batch's size: another block could change the last bits of a feature.
 BLOCK = 500
@@ -43,8 +43,10 @@ def load_extractor(folder: Path) -> Extractor:
     for name in ("classifier", "encoder"):
         network = trained.networks.get(name)
         if network is not None and hasattr(network, "features"):
-            weights = (folder / f"{name}.safetensors").read_bytes()
-            return Extractor(network, trained.description, hashlib.sha256(weights).hexdigest())
+            # Of the file that names the model everywhere: of an encoder its decoder's, which was trained with it.
+            return Extractor(
+                network, trained.description, hashlib.sha256(main_weights(folder).read_bytes()).hexdigest()
+            )
     raise UserError(
         f"{folder}: a model of system {trained.description.system!r}; expected a classifier; "
         "name one as the variant's extractor in params.yaml"

@@ -112,7 +112,8 @@ def score_extractor(model: Path, data: Path, samples: Path, evaluation: Evaluati
     description = data_of(extractor, data)
     with open_samples(samples, description.image_shape) as file:
         scores = reconstruction_scores(file, data, ALL)
-    return scores | {"data": description.name, "weights_sha256": extractor.sha256}
+        count = len(file["held_out/reconstructions"])
+    return scores | {"n_real": count} | {"data": description.name, "weights_sha256": extractor.sha256}
 
 
 def score_classifier(model_folder: Path, data_path: Path, evaluation: Evaluation) -> dict[str, Any]:

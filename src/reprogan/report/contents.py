@@ -15,8 +15,8 @@ _NOT_WEIGHTS = ("running_mean", "running_var", "num_batches_tracked", "._u", "._
 
 _EXTRAS = {
     "reconstructions.png": "Held-out images, and under each its reconstruction",
-    "latents.png": "The codes of the held-out images, coloured by class: the two axes along which they vary most",
-    "walk.png": "Walks from one latent to another: straight, and under it on the sphere; last from class to class",
+    "latents.png": "Codes of the held-out images, coloured by class if any: the two axes along which they vary most",
+    "walk.png": "From latent to latent, straight and under it on the sphere; then, if there are any, class to class",
     "attention.png": "A marked point of a generated image, and beside it where that point looks; a block a layer",
 }
 

@@ -74,9 +74,10 @@ def store(file: h5py.File, made: Reconstructed) -> None:
 def reconstruction_grid(made: Reconstructed, scale: int) -> Image.Image:
     """Rows in pairs: held-out images, and under each its reconstruction."""
     rows: list[Tensor] = []
-    for start in range(0, min(len(made.images), _PAIRS * _COLUMNS), _COLUMNS):
-        rows += [made.images[start : start + _COLUMNS], made.reconstructions[start : start + _COLUMNS]]
-    return grid(torch.cat(rows), _COLUMNS, scale)
+    columns = min(_COLUMNS, len(made.images))
+    for start in range(0, min(len(made.images) // columns, _PAIRS) * columns, columns):  # whole rows
+        rows += [made.images[start : start + columns], made.reconstructions[start : start + columns]]
+    return grid(torch.cat(rows), columns, scale)
 
 
 def latent_scatter(made: Reconstructed) -> Image.Image:

@@ -40,7 +40,9 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
     device = set_up_device(compute)
     model_trained = trained.load(model, device)
     description = hdf5.describe(data)
-    held_out = choose(hdf5.read(data, "test"), description, view, f"variant {model.name}: ", limit=False)
+    held_out = hdf5.Arrays(np.empty(0), np.empty(0))
+    if not {"classifier", "encoder"}.isdisjoint(model_trained.networks):  # no other looks at them
+        held_out = choose(hdf5.read(data, "test"), description, view, f"variant {model.name}: ", limit=False)
     side = model_trained.description.image_shape[1]
     scale, columns = 1 if side > _MAGNIFIED else 2, 6 if side > _LARGE else 10
     if "classifier" in model_trained.networks:
@@ -55,6 +57,8 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
         if "encoder" not in model_trained.networks:
             _draw(model_trained, sampling, columns, scale, file, out)
         else:
+            if model_trained.description.system == "features":
+                held_out = hdf5.Arrays(held_out.images[: sampling.count], held_out.labels[: sampling.count])
             made = autoencoder.reconstruct(model_trained, held_out, view.size, sampling.seed)
             autoencoder.store(file, made)
             pairs = autoencoder.reconstruction_grid(made, scale)

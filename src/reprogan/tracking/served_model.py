@@ -83,7 +83,10 @@ class ServedModel(PythonModel):
         with torch.no_grad():
             blocks = [to_float(block) for block in torch.from_numpy(images).split(100)]
             if "classifier" in networks:
-                return torch.cat([networks["classifier"](block) for block in blocks]).softmax(dim=1).numpy()
+                logits = torch.cat([networks["classifier"](block) for block in blocks])
+                # Of attributes each option is a question of its own.
+                each = self.trained.description.system == "features"
+                return (logits.sigmoid() if each else logits.softmax(dim=1)).numpy()
             return torch.cat([as_data(networks["decoder"](networks["encoder"](block))) for block in blocks]).numpy()
 
 

@@ -7,6 +7,8 @@ from PIL import Image
 
 SIZE = 128
 
+_MAXIMUM_PIXELS = 64_000_000  # of a picture that is scaled
+
 Resize = Literal["none", "shorter_side"]
 Grey = Literal["repeat", "error"]
 Alpha = Literal["white", "black", "error"]
@@ -68,6 +70,8 @@ def _scaled(picture: Image.Image) -> Image.Image:
     shorter = min(picture.size)
     # Whole numbers alone: a half is rounded up.
     width, height = ((2 * length * SIZE + shorter) // (2 * shorter) for length in picture.size)
+    if width * height > _MAXIMUM_PIXELS:
+        raise Unfit(f"has {picture.width}×{picture.height} pixels; expected sides that are more alike")
     return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -27,6 +28,7 @@ from reprogan.parent import stop_with_parent
 
 _TASK = 32  # faces that a process makes at a time
 _FEW = 8 * _TASK  # for fewer, starting processes takes longer than it saves
+_MOST = 16  # processes
 _BUFFERED = 64  # faces that are written at a time
 
 Made = Face | TooSmall | Unfit | Unreadable
@@ -38,7 +40,8 @@ def prepare(faces: Faces, out: Path) -> tuple[Description, list[str]]:
     The share `faces.test_share` of the keys is held out, each by a hash of itself: another picture moves none. Raises
     UserError, and writes nothing, if there is no source or a picture of it cannot be taken.
     """
-    module = "reprogan.data.toyfaces.listing" if faces.source == TOY_FACES else "reprogan.data.faces.pictures"
+    is_toy = Path(faces.source) == Path(TOY_FACES)  # also with a slash at its end
+    module = "reprogan.data.toyfaces.listing" if is_toy else "reprogan.data.faces.pictures"
     listing = import_module(module).list_faces(faces)
     keys = listing.keys[: faces.limit]
     problems: list[str] = []
@@ -163,8 +166,8 @@ def _faces(module: str, faces: Faces, group: str | None, keys: list[str]) -> Ite
 
 
 def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Those that this process may use, up to where writing the file is slower than making faces."""
+    return min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 _opened = ExitStack()
@@ -176,6 +179,7 @@ def _start(module: str, faces: Faces, group: str | None, watch: bool = True) -> 
     global _maker
     if watch:
         stop_with_parent()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent says so once, and ends them
     _maker = _opened.enter_context(import_module(module).open_maker(faces, group))
 
 

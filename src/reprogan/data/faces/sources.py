@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import h5py
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from reprogan.config import TOY_FACES
 from reprogan.errors import UserError
@@ -23,6 +23,17 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAXIMUM_PIXELS = 64_000_000  # of one picture; more is taken for a decompression bomb
 _MAXIMUM_BYTES = 256 << 20  # of one file in a zip, unpacked
 _SHOWN = 5
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow knows more, some of which run other programs
+_ORIENTATION = 0x0112  # EXIF's tag
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class Unreadable(Exception):
@@ -54,7 +65,7 @@ def open_source(place: Path, group: str | None) -> Iterator[Source]:
     elif not place.is_file():
         raise UserError(f"{place}: no such file or folder; set faces.source to pictures, or to {TOY_FACES}")
     elif zipfile.is_zipfile(place):
-        with zipfile.ZipFile(place) as archive:
+        with _zip_file(place) as archive:
             yield _zip(place, archive)
     elif h5py.is_hdf5(place):
         with _hdf5_file(place) as file:
@@ -69,7 +80,7 @@ def open_reader(place: Path, group: str | None) -> Iterator[Read]:
     if place.is_dir():
         yield _folder_reader(place)
     elif group is None:
-        with zipfile.ZipFile(place) as archive:
+        with _zip_file(place) as archive:
             yield _zip_reader(archive)
     else:
         with _hdf5_file(place) as file:
@@ -85,8 +96,10 @@ def listed(keys: list[str], count: int | None = None) -> str:
 def in_order(keys: list[str]) -> list[str]:
     """By the numbers in their names, so that 10.jpg comes after 9.jpg."""
 
-    def parts(key: str) -> list[tuple[int, int, str]]:
-        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", key)]
+    def parts(key: str) -> tuple[list[tuple[int, int, str]], str]:
+        # The key itself last: 01.jpg and 1.jpg have one number, and no file system may choose between them.
+        split = re.split(r"(\d+)", key)
+        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in split], key
 
     return sorted(keys, key=parts)
 
@@ -95,11 +108,18 @@ def in_order(keys: list[str]) -> list[str]:
 
 
 def _folder(place: Path) -> Source:
-    paths = [path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if not paths:
+    paths = [path.relative_to(place) for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+    keys = [path.as_posix() for path in paths if not _is_hidden(path)]
+    if not keys:
         raise UserError(f"{place}: a folder without pictures; expected files that end in {', '.join(SUFFIXES)}")
-    keys = in_order([path.relative_to(place).as_posix() for path in paths])
-    return Source(str(place), keys, _folder_reader(place))
+    if odd := [f"{key!a}" for key in keys if any("\ud800" <= letter <= "\udfff" for letter in key)]:
+        raise UserError(f"{place}: names that are not UTF-8: {listed(odd)}; rename them")
+    return Source(str(place), in_order(keys), _folder_reader(place))
+
+
+def _is_hidden(path: PurePath) -> bool:
+    """Whether a system keeps it for itself, as macOS does beside each picture."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def _folder_reader(place: Path) -> Read:
@@ -113,6 +133,16 @@ def _folder_reader(place: Path) -> Read:
     return read
 
 
+@contextmanager
+def _zip_file(place: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(place)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise UserError(f"{place}: a damaged zip ({error}); expected a whole one") from None
+    with archive:
+        yield archive
+
+
 def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
     keys = []
     for entry in archive.infolist():
@@ -124,8 +154,7 @@ def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
             or stat.S_ISLNK(entry.external_attr >> 16)
         ):
             raise UserError(f"{place}: entry {entry.filename!r} leads out of the archive; nothing is read from it")
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        if not entry.is_dir() and not hidden and path.suffix.lower() in SUFFIXES:
+        if not entry.is_dir() and not _is_hidden(path) and path.suffix.lower() in SUFFIXES:
             keys.append(entry.filename)
     if not keys:
         raise UserError(f"{place}: a zip without pictures; expected entries that end in {', '.join(SUFFIXES)}")
@@ -142,7 +171,7 @@ def _zip_reader(archive: zipfile.ZipFile) -> Read:
             raise Unreadable("is encrypted")
         try:
             return _decoded(archive.read(key))
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, zlib.error) as error:
             raise Unreadable(f"cannot be unpacked ({error})") from None
 
     return read
@@ -153,18 +182,28 @@ def _decoded(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            picture = Image.open(io.BytesIO(content))
+            picture = Image.open(io.BytesIO(content), formats=_FORMATS)
             if picture.width * picture.height > MAXIMUM_PIXELS:
                 raise Unreadable(f"has {picture.width}×{picture.height} pixels; expected {MAXIMUM_PIXELS:,} at most")
             picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)  # cameras write pictures as they were held
         except UnidentifiedImageError:
             raise Unreadable("is no picture") from None
         except Image.DecompressionBombError:  # Pillow's own limit is higher
             raise Unreadable(f"has far more than the {MAXIMUM_PIXELS:,} pixels that are expected at most") from None
         except (OSError, SyntaxError, ValueError) as error:
             raise Unreadable(f"is a broken picture ({error})") from None
-    return picture
+    turn = _TURNS.get(_orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _orientation(picture: Image.Image) -> object:
+    """How the camera was held, by the EXIF data; None where it says nothing that can be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return picture.getexif().get(_ORIENTATION)
+    except Exception:  # a sound picture may carry EXIF data of any kind, on which readers fail in as many ways
+        return None
 
 
 # ---- HDF5: one data set a picture ---------------------------------------------------------------------------------
