@@ -86,7 +86,7 @@ def test_own_pictures_are_a_dependency(project, tmp_path):
     for index in range(40):
         Image.new("RGB", (140, 130 + index), (6 * index, 90, 40)).save(tmp_path / f"mine/{index}.png")
     project.change(**{"faces.source": str(tmp_path / "mine")})
-    assert "mine, 3" in project.dvc("repro", "prepare_faces").stdout
+    assert "faces.h5: mine, " in project.dvc("repro", "prepare_faces").stdout
     before = project.digests()["data/processed/faces.h5"]
     assert "Running stage" not in project.dvc("repro", "prepare_faces").stdout
     Image.new("RGB", (140, 130), "red").save(tmp_path / "mine/40.png")
