@@ -1,5 +1,10 @@
-"""Stage `check`: validate the whole of params.yaml before any work. Its output never changes, so nothing re-runs."""
+"""Stage `check`: validate the whole of params.yaml before any work.
 
+data/checked never changes, so nothing that waits for it re-runs; data/parameters.json are the parameters without their
+comments and layout, for stages that look at all of them.
+"""
+
+import json
 from pathlib import Path
 
 import this_checkout  # noqa: F401
@@ -13,6 +18,8 @@ def check(params: Parameters, arguments: list[str]) -> None:
 
     check_blocks(params)
     check_faces(params, Path("."))
+    parameters = json.dumps(params.model_dump(mode="json"), indent=1)
+    write_atomically(Path("data/parameters.json"), parameters + "\n")
     write_atomically(Path("data/checked"), "params.yaml: every key is known and every value in range\n")
 
 

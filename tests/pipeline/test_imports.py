@@ -12,12 +12,16 @@ from reprogan.config import TOY_FACES, load
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("src/", "stages/")
 # What only stands there so that stages run in order, or is no code.
+SHARED = "code_of_"
 NO_CODE = ("data/", "models", "samples", "metrics", "requirements-compute.txt")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as DVC resolves it: its name, its variant ("" for none) and its deps."""
+    """A stage as DVC resolves it: its name, its variant ("" for none) and its deps.
+
+    For the file that stands for code which stages share, those of the stage that wrote it.
+    """
 
     name: str
     variant: str
@@ -30,10 +34,16 @@ def stages() -> list[Stage]:
     from dvc.repo import Repo
 
     with Repo(str(REPOSITORY)) as repo:
-        found = []
+        found, shared = [], {}
+        for stage in repo.index.stages:
+            if stage.addressing.startswith(SHARED):
+                (out,) = stage.outs
+                shared[out.def_path] = {dep.def_path for dep in stage.deps} - {"stages/code.py"}
         for stage in repo.index.stages:
             name, _, variant = stage.addressing.partition("@")
-            found.append(Stage(name, variant, frozenset(dep.def_path for dep in stage.deps) - {"params.yaml"}))
+            if not name.startswith(SHARED):
+                deps = {file for dep in stage.deps for file in shared.get(dep.def_path, {dep.def_path})}
+                found.append(Stage(name, variant, frozenset(deps) - {"params.yaml"}))
         return found
 
 

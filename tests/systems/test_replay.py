@@ -169,7 +169,7 @@ def test_inputs_of_another_shape_or_layout_are_recorded_on_their_own():
     assert len(calls) == 3 * len(inputs)  # the first, second and fourth of each
 
 
-def test_what_a_line_makes_is_freed_after_its_last_use():
+def test_what_a_line_makes_is_freed_after_its_last_use_unless_it_is_small():
     alive: list[weakref.ref] = []
     held_at_the_end: list[int] = []
 
@@ -191,10 +191,41 @@ def test_what_a_line_makes_is_freed_after_its_last_use():
 
     replayed = Replayed(step)
     for _ in range(2):
-        replayed(torch.ones(1))
+        replayed(torch.ones(1 << 19))
     held_at_the_end.clear()
-    assert replayed(torch.ones(1))[0].item() == 4.0
+    assert replayed(torch.ones(1 << 19))[0][0].item() == 4.0
     assert held_at_the_end == [0]
+
+
+def test_results_are_the_callers_to_keep():
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        y = x * 2
+        z = x + y
+        return y, z.view(1, 1), z.view(1, 1).t(), y.neg()
+
+    replayed = Replayed(step)
+    kept = [replayed(torch.tensor([float(value)])) for value in range(1, 8)]
+    for value, (y, z, turned, negative) in enumerate(kept, 1):
+        assert [y.item(), z.item(), turned.item(), negative.item()] == [2 * value, 3 * value, 3 * value, -2 * value]
+
+
+def test_what_is_filled_and_then_changed_is_filled_in_every_step():
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        ones, zeros = torch.ones_like(x), torch.zeros_like(x)
+        ones.view(1, 1)[0].add_(x)
+        as_one(Tensor.add_, [zeros, torch.ones(1)])
+        return (ones + zeros + torch.ones_like(x),)
+
+    assert steps(step, 8) == [n + 3.0 for n in range(1, 9)]
+
+
+def test_a_result_that_is_changed_in_place_begins_anew_in_every_step():
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        y = torch.relu(x)
+        y.add_(y.sum(0, keepdim=True))
+        return (y.t() if y.dim() > 1 else y * 1,)
+
+    assert steps(step, 8) == [2.0 * n for n in range(1, 9)]
 
 
 def test_a_recording_lets_go_of_its_inputs():

@@ -29,12 +29,12 @@ def records(real: Tensor, fake: Tensor) -> tuple[Tensor, ...]:
 
 
 def penalty(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, logits: Tensor, places: Tensor
+    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, logits: Tensor, places: None
 ) -> tuple[Tensor, Tensor]:
     """(|∇D(x)|² + |∇D(G(z))|²) / 2, means over images (R1 + R2, without γ); and the mean |∇D| of all.
 
-    `logits` (2N,) are those of `real` and `fake` (N, C, H, W), which require gradients, in this order; `places` between
-    them, which other penalties look at, are not needed.
+    `logits` (2N,) are those of `real` and `fake` (N, C, H, W), which require gradients, in this order. There are no
+    `places`: nothing is looked at between them.
     """
     of_real, of_fake = torch.autograd.grad(logits.sum(), (real, fake), create_graph=True)
     gradients = torch.cat((of_real, of_fake)).flatten(1)

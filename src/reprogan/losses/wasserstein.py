@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 RECORDS = ("wasserstein_estimate",)
+LOOKS_BETWEEN = True  # the penalty, at places between real and generated images
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -110,10 +110,6 @@ class _Growing(nn.Module):
         """Height and width at the level in use."""
         return _FIRST * 2**self.level
 
-    def weights(self, level: int) -> list[nn.Parameter]:
-        """What is in use at a level and while it fades in."""
-        raise NotImplementedError
-
     def _blend(self, before: Tensor, now: Tensor) -> Tensor:
         return torch.lerp(before, now, self.alpha.to(now.dtype)) if self.fades else now
 
@@ -155,6 +151,7 @@ class Generator(_Growing):
         return self._blend(twice(self.to_image[self.level - 1](before)), images)
 
     def weights(self, level: int) -> list[nn.Parameter]:
+        """What is in use at a level and while it fades in."""
         modules = [*self.blocks[: level + 1], *self.to_image[max(level - 1, 0) : level + 1]]
         return [weight for module in modules for weight in module.parameters()]
 
@@ -199,6 +196,7 @@ class Discriminator(_Growing):
         return x
 
     def weights(self, level: int) -> list[nn.Parameter]:
+        """What is in use at a level and while it fades in."""
         modules = [*self.blocks[: level + 1], *self.from_image[max(level - 1, 0) : level + 1]]
         return [weight for module in modules for weight in module.parameters()]
 

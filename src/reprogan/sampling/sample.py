@@ -33,19 +33,21 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
     """Draw from the model in the folder `model` and write pictures and images to the folder `out`.
 
     A generator gives samples.h5 (streamed), grid.png, progress.png and, unless it draws points, walk.png and walk.gif;
-    with attention layers also attention.png; an
-    autoencoder what it makes of the held-out images of the file `data`, a variational one images from its prior too;
-    a classifier grid.png, the hundred held-out images of whose class it is least sure.
+    with attention layers also attention.png. An autoencoder gives what it makes of the held-out images of the file
+    `data`, a variational one images from its prior too; a classifier grid.png, the held-out images, 36 or 100, of whose
+    class it is least sure.
     """
     device = set_up_device(compute)
     model_trained = trained.load(model, device)
     description = hdf5.describe(data)
-    held_out = hdf5.Arrays(np.empty(0), np.empty(0))
-    if not {"classifier", "encoder"}.isdisjoint(model_trained.networks):  # no other looks at them
-        held_out = choose(hdf5.read(data, "test"), description, view, f"variant {model.name}: ", limit=False)
+
+    def read_held_out() -> Arrays:
+        return choose(hdf5.read(data, "test"), description, view, f"variant {model.name}: ", limit=False)
+
     side = model_trained.description.image_shape[1]
     scale, columns = 1 if side > _MAGNIFIED else 2, 6 if side > _LARGE else 10
     if "classifier" in model_trained.networks:
+        held_out = read_held_out()
         least_sure = _least_sure(model_trained, held_out, hdf5.answers_of(held_out, description), view.size)
         save_png(grid(least_sure[: columns**2], columns, scale), out / "grid.png")
         return
@@ -57,8 +59,9 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
         if "encoder" not in model_trained.networks:
             _draw(model_trained, sampling, columns, scale, file, out)
         else:
+            held_out = read_held_out()
             if model_trained.description.system == "features":
-                held_out = hdf5.Arrays(held_out.images[: sampling.count], held_out.labels[: sampling.count])
+                held_out = Arrays(held_out.images[: sampling.count], held_out.labels[: sampling.count])
             made = autoencoder.reconstruct(model_trained, held_out, view.size, sampling.seed)
             autoencoder.store(file, made)
             pairs = autoencoder.reconstruction_grid(made, scale)

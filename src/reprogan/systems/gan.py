@@ -91,7 +91,7 @@ class _Round(NamedTuple):
     labels: Tensor
     latents: Tensor
     asked: Tensor | None  # labels of the fakes
-    places: Tensor | None  # between real and fake, for a penalty
+    places: Tensor | None  # between real and fake, for a penalty that looks there
 
 
 class System:
@@ -127,6 +127,7 @@ class System:
         self._judges_together = not (has_batch_norm or looks_at_batches)
         self._is_relativistic = hasattr(self._loss, "relativistic_generator_loss")
         self._penalises = objective.penalty > 0
+        self._draws_places = self._penalises and getattr(self._loss, "LOOKS_BETWEEN", False)
         if self._penalises and has_batch_norm:
             raise UserError(
                 f"objective.penalty is {objective.penalty} on a discriminator with BatchNorm, where an "
@@ -151,7 +152,7 @@ class System:
             count, device = len(images), images.device
             asked = draw_labels(self.generator, count, labels)
             latents = draw_latents(self.generator, count, noise)
-            if not self._penalises:
+            if not self._draws_places:
                 return _Round(images, batch.labels, latents, asked, None)
             places = torch.rand(count, 1, 1, 1, generator=draws.generator("penalty", seen + left), device=device)
             return _Round(images, batch.labels, latents, asked, places)

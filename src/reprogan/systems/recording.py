@@ -1,4 +1,4 @@
-"""The recording of a training step: the kernels that ran, and a Python function that runs them again."""
+"""The recording of a training step: the kernels that ran, in lines that can be run again."""
 
 import itertools
 import random
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reprogan.errors import UserError
+from reprogan.systems.compiling import Line, compiled
 
 OFF = "REPROGAN_REPLAY"  # set to "off": every step runs through autograd
 
@@ -35,13 +36,14 @@ class Recording(TorchDispatchMode):
     def __init__(self, inputs: Inputs) -> None:
         super().__init__()
         self._inputs = inputs
-        self._lines: list[tuple[str, str]] = []  # (names of the results, call)
+        self._lines: list[Line] = []
         self._values: dict[str, Any] = {}  # what a line's c, k and function names stand for
         self._names: dict[int, str] = {}  # id of a tensor => its name
         self._at: dict[int, tuple[object, ...]] = {}  # id of a tensor => where it lies and how
         self._places: dict[tuple[object, ...], str] = {}  # where a tensor lies and how => the name of the first such
         self._kept: list[Tensor] = []  # no id or address is given out twice while all are kept
         self._results: list[str] = []
+        self._reshaped: set[str] = set()  # names of what was given another shape in its place
         self._paused = False
         self._generator = _generator_state()
         for i, tensor in enumerate(inputs):
@@ -86,12 +88,12 @@ class Recording(TorchDispatchMode):
             function(*tensors)
         finally:
             self._paused = False
-        self._lines.append(("", f"{self._constant(function)}({names})"))
+        self._lines.append(Line("", self._constant(function), names))
 
     def difference(self, other: "Recording") -> str | None:
         """In which kernel, value or tensor that lives on the two differ; None if in nothing."""
         for mine, theirs in itertools.zip_longest(self._lines, other._lines):
-            if mine != theirs:
+            if str(mine) != str(theirs):
                 return f"two steps ran different kernels: {_shown(theirs)}, then {_shown(mine)}"
         for name, value in self._values.items():
             theirs = other._values[name]
@@ -104,18 +106,8 @@ class Recording(TorchDispatchMode):
         return None if self._results == other._results else "two steps gave different ones of their tensors"
 
     def compiled(self) -> Step:
-        """The recording as a function of the inputs; what a line makes is freed after its last use."""
-        needed, body = set(self._results), []
-        for made, call in reversed(self._lines):
-            last_used = sorted(set(re.findall(r"\bt\d+\b", f"{made} {call}")) - needed)
-            needed.update(last_used)
-            body.append(f"    {made}{call}" + (f"; del {', '.join(last_used)}" if last_used else ""))
-        parameters = ", ".join(f"i{i}" for i in range(len(self._inputs)))
-        results = "".join(f"{name}, " for name in self._results)
-        source = "\n".join([f"def replay({parameters}):", *reversed(body), f"    return ({results})"])
-        made_by_exec: dict[str, Any] = dict(self._values)
-        exec(compile(source, "<recorded step>", "exec"), made_by_exec)
-        return made_by_exec["replay"]
+        """The recording as a function of the inputs."""
+        return compiled(self._lines, self._values, len(self._inputs), self._results, self._reshaped)
 
     def _record(self, kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         if torch.Tag.data_dependent_output in kernel.tags:
@@ -145,7 +137,9 @@ class Recording(TorchDispatchMode):
             target = "" if made == ["_"] else made[0]
         name = re.sub(r"\W", "_", str(kernel))
         self._values[name] = kernel._op  # what calling `kernel` comes to, without the layer above
-        self._lines.append((f"{target.rstrip()} = " if target else "", f"{name}({', '.join(handed)})"))
+        is_new = isinstance(result, Tensor) and made != ["_"]
+        layout = (result.shape, result.stride(), result.dtype) if is_new else None
+        self._lines.append(Line(f"{target.rstrip()} = " if target else "", name, ", ".join(handed), kernel, layout))
 
     def _made(self, value: Any) -> str:
         """A new name for a result, or a name that is thrown away for one that is not new."""
@@ -176,6 +170,7 @@ class Recording(TorchDispatchMode):
             self._places.pop(before, None)
             self._places.setdefault(place, name)
             self._at[id(tensor)] = place
+            self._reshaped.add(name)
 
     def _call_it(self, tensor: Tensor, name: str) -> None:
         place = self._at[id(tensor)] = _place(tensor)
@@ -221,8 +216,8 @@ def _drawn_outside_torch() -> tuple[object, ...]:
     return random.getstate(), repr(np.random.get_state())
 
 
-def _shown(line: tuple[str, str] | None) -> str:
-    return "nothing more" if line is None else "".join(line)
+def _shown(line: Line | None) -> str:
+    return "nothing more" if line is None else str(line)
 
 
 def refusal(what: str) -> UserError:

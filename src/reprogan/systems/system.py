@@ -19,7 +19,7 @@ from reprogan.systems.adam import Adam
 Beta = Annotated[float, Field(ge=0, lt=1)]
 """How much of Adam's running averages stays at each step."""
 
-_NO_SYSTEMS = {"__init__", "adam", "recording", "replay", "system"}  # files here that are none
+_NO_SYSTEMS = {"__init__", "adam", "compiling", "recording", "replay", "system"}  # files here that are none
 
 NextBatch = Callable[[], Batch]
 """A fresh batch of training images; a step may ask for several."""
