@@ -14,9 +14,14 @@ from reprogan.entry import run_stage
 
 
 def check(params: Parameters, arguments: list[str]) -> None:
-    from reprogan.check import check_blocks, check_faces  # torch may load now: the instruction set is pinned
+    from reprogan.check import (  # torch may load now: the instruction set is pinned
+        check_blocks,
+        check_extractors,
+        check_faces,
+    )
 
     check_blocks(params)
+    check_extractors(params, Path("."))
     check_faces(params, Path("."))
     parameters = json.dumps(params.model_dump(mode="json"), indent=1)
     write_atomically(Path("data/parameters.json"), parameters + "\n")

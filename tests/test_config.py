@@ -213,6 +213,12 @@ MISTAKES = [
         "ring_gan",
         "variants.gan.extractor is 'ring_gan'; expected a classifier: cnn_classifier, digit_features",
     ),
+    ("variants.gan.extractor", "inception", "variants.gan.extractor is 'inception'; expected a classifier: "),
+    (
+        "variants.progan.extractor",
+        "inception",
+        "variants.progan.extractor_architecture is 'face_features'; expected 'inception'",
+    ),
     ("variants.vae.extractor", "nobody", "variants.vae.extractor is 'nobody'; expected a classifier: cnn_classifier, "),
     (
         "variants.stacked_dcgan.extractor",

@@ -70,6 +70,17 @@ def profile(name: str) -> None:
     sys.exit(exit_status(start))
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_in_repository
+def inception(params: Parameters, file: Path) -> None:
+    """Make the extractor `inception` of its weights in FILE, for scores that compare with published ones."""
+    from reprogan.weights import import_inception
+
+    folder = import_inception(file, Path.cwd())
+    click.echo(f"{folder.relative_to(Path.cwd())}: done; name it as a variant's extractor and extractor_architecture")
+
+
 @main.command(name="set")
 @click.argument("assignments", metavar="KEY=VALUE...", nargs=-1, required=True)
 def set_(assignments: tuple[str, ...]) -> None:

@@ -19,6 +19,8 @@ from reprogan.errors import UserError
 PARAMS_FILE = "params.yaml"
 EMBEDDED = "embedded"
 EXTRACTORS = ("classifier", "features")
+INCEPTION = "inception"  # an extractor that is brought, not trained: models/inception
+IMPORTED = "imported"  # the system of such a model
 """The systems whose models scores are read with."""
 TOY_FACES = "src/reprogan/data/toyfaces"
 """The source of faces that are drawn: by the code that is there."""
@@ -234,10 +236,18 @@ class Parameters(Strict):
             needs_none = variant.system in EXTRACTORS or variant.data == "ring"
             if needs_none and variant.extractor != name:
                 raise ValueError(f"{where} is {variant.extractor!r}; expected {name!r}, itself")
+            if variant.extractor == INCEPTION and variant.data == "faces" and not needs_none:
+                if variant.extractor_architecture != INCEPTION:
+                    raise ValueError(
+                        f"{where}_architecture is {variant.extractor_architecture!r}; expected {INCEPTION!r}"
+                    )
+                continue
             extractor = self.variants.get(variant.extractor)
             if extractor is None or not (needs_none or extractor.system in EXTRACTORS):
                 classifiers = sorted(v for v, block in self.variants.items() if block.system in EXTRACTORS)
-                raise ValueError(f"{where} is {variant.extractor!r}; expected a classifier: {', '.join(classifiers)}")
+                more = f", or for pictures of faces {INCEPTION}" if variant.data == "faces" else ""
+                expected = f"a classifier: {', '.join(classifiers)}{more}"
+                raise ValueError(f"{where} is {variant.extractor!r}; expected {expected}")
             if extractor.architecture != variant.extractor_architecture:  # dvc.yaml cannot look into another block
                 raise ValueError(
                     f"{where}_architecture is {variant.extractor_architecture!r}; expected "

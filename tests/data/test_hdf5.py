@@ -260,3 +260,18 @@ def test_refuses_another_schema(tmp_path, edit, said):
     with h5py.File(path, "r+") as file:
         edit(file)
     assert said in refusal(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (1, 3, 4, 5)}])
+def test_rows_are_read_in_the_order_asked_for(tmp_path, options):
+    path, rows = tmp_path / "some.h5", np.array([7, 0, 9, 3])
+    images = np.random.default_rng(1).integers(0, 256, (10, 3, 4, 5)).astype(np.uint8)
+    with hdf5.create(path) as file:
+        hdf5.head(file, name="some", classes=("a", "b"), sources={}, attributes={"hat": ("no", "yes")})
+        for split in hdf5.SPLITS:
+            file.create_dataset(f"{split}/images", data=images, **options)
+            file[f"{split}/labels"] = np.arange(10) % 2
+            file[f"{split}/attributes"] = (np.arange(10) // 5).astype(np.uint8)[:, None]
+    found = hdf5.read(path, "test", rows)
+    assert np.array_equal(found.images, images[rows])
+    assert found.labels.tolist() == [1, 0, 1, 1] and found.attributes.tolist() == [[1], [0], [1], [0]]

@@ -25,6 +25,7 @@ from reprogan.data.batches import to_float
 from reprogan.errors import UserError
 from reprogan.evaluation import score as scores
 from reprogan.evaluation.extractors import load_extractor
+from reprogan.evaluation.inputs import chosen
 from reprogan.evaluation.score import score_classifier, score_generator, score_variant, write_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -379,3 +380,13 @@ def test_the_stage_fails_in_one_line(repository: Path, workplace: SimpleNamespac
     assert (failed.returncode, failed.stderr.count("\n")) == (2, 1)
     assert failed.stderr.startswith("reprogan: samples/dcgan/samples.h5: not there")
     assert not (repository / "metrics").exists()
+
+
+def test_few_of_many_are_the_same_images_read_alone_or_all_together(workplace):
+    few = workplace.evaluation.model_copy(update={"count": 100})
+    alone, answers = chosen(workplace.data, "train", few)
+    together, all_answers = chosen(
+        workplace.data, "train", few, View(size=None, classes=("0", "1", "2"), per_class=None)
+    )
+    assert len(alone) == 100
+    assert torch.equal(alone, together) and torch.equal(answers, all_answers)

@@ -9,7 +9,7 @@ import h5py
 import torch
 from torch import Tensor
 
-from reprogan.config import Evaluation, View
+from reprogan.config import IMPORTED, Evaluation, View
 from reprogan.data import hdf5
 from reprogan.data.batches import as_data, to_float
 from reprogan.data.view import choose, enlarge, reduce
@@ -24,8 +24,10 @@ ALL = View(size=None, classes=None, per_class=None)
 
 
 def data_of(extractor: Extractor, data_path: Path) -> hdf5.Description:
-    """The description of the prepared data. Raises UserError if the extractor was trained on other data."""
+    """The description of the prepared data. Raises UserError if the extractor was trained here on other data."""
     data, trained = hdf5.describe(data_path), extractor.description
+    if trained.system == IMPORTED:
+        return data
     for what, found, expected in (
         ("data set", trained.data, data.name),
         ("image shape", trained.image_shape, data.image_shape),
@@ -77,9 +79,13 @@ def chosen(path: Path, split: hdf5.Split, evaluation: Evaluation, view: View = A
     MNIST come from different writers.
     """
     description = hdf5.describe(path)
+    generator = torch.Generator().manual_seed(derive_seed(evaluation.seed, f"evaluation {split}"))
+    if view.classes is None and evaluation.count < description.counts[split]:
+        order = torch.randperm(description.counts[split], generator=generator)[: evaluation.count]
+        arrays = hdf5.read(path, split, order.numpy())  # a split may be larger than memory
+        return torch.from_numpy(arrays.images), torch.from_numpy(hdf5.answers_of(arrays, description))
     arrays = choose(hdf5.read(path, split), description, view, f"{path}: ", limit=False)
     answers = hdf5.answers_of(arrays, description)
-    generator = torch.Generator().manual_seed(derive_seed(evaluation.seed, f"evaluation {split}"))
     order = torch.randperm(len(arrays.labels), generator=generator)[: evaluation.count]
     return torch.from_numpy(arrays.images)[order], torch.from_numpy(answers)[order]
 
