@@ -1,7 +1,7 @@
 """How fast pictures are prepared and read: `python -m reprogan.bench.faces PICTURES.zip [ROUNDS]`.
 
-Against a plain loop over the same zip, which writes uncompressed, and against reading `h5[key]` from a file as the GAN books have it: one gzipped
-data set a picture. Prints Markdown; medians of the rounds, the two sides in turn.
+Against a plain loop over the same zip, which writes uncompressed, and against reading `h5[key]` from a file as the GAN
+books have it: one gzipped data set a picture. Prints Markdown; medians of the rounds, the two sides in turn.
 """
 
 import io
