@@ -41,11 +41,13 @@ def main(pictures: Path, rounds: int) -> None:
         for compression in ("none", "lzf"):
             stored = Faces(**{**faces.model_dump(), "compression": compression})
             what = f"preparing {count:,} pictures, compression {compression}"
-            ours, theirs = partial(prepare, stored, prepared), partial(plain_loop, pictures, plain)
-            print(_row(what, count, ours, theirs, rounds), flush=True)
+            print(
+                _row(what, count, partial(prepare, stored, prepared), partial(plain_loop, pictures, plain), rounds),
+                flush=True,
+            )
             what, read = f"random batches of {_BATCH}, compression {compression}", _BATCH * _BATCHES
-            ours, theirs = partial(read_batches, prepared), partial(read_batches_as_the_book_does, book)
-            print(_row(what, read, ours, theirs, rounds), flush=True)
+            reads = partial(read_batches, prepared), partial(read_batches_as_the_book_does, book)
+            print(_row(what, read, *reads, rounds), flush=True)
     own, processes = (
         resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
