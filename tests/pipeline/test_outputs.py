@@ -26,7 +26,8 @@ def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     variants = ("digit_features", "cnn_classifier", "gan", "dcgan", "vae", "ring_gan", "face_features", "progan")
     prepared = {f"prepare_{data}" for data in ("digits", "stacked", "ring", "faces")}
     each = {f"{stage}@{variant}" for stage in ("train", "sample", "evaluate") for variant in variants}
-    assert stages == {"check", "report", "publish"} | prepared | each
+    shared = {"code_of_train", "code_of_sample", "code_of_evaluate"}
+    assert stages == {"check", "report", "publish"} | shared | prepared | each
     for variant in ("gan", "dcgan", "ring_gan", "progan"):
         for file in ("model.json", "generator.safetensors", "discriminator.safetensors", "history.csv"):
             assert f"models/{variant}/{file}" in pipeline.digests
