@@ -163,7 +163,6 @@ def test_compressed_or_not_the_images_are_the_same(tmp_path, compression):
 
 def test_the_same_bytes_however_many_processes_make_them(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_FEW", 0)
-    monkeypatch.setattr(module, "_LONG", 0)
     files = []
     for cores in (1, 2, 3):
         monkeypatch.setattr(module, "_cores", lambda cores=cores: cores)
@@ -230,7 +229,6 @@ def test_broken_pictures_are_counted_and_named(tmp_path):
 def test_a_broken_picture_among_many_is_named_by_the_process_that_met_it(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_cores", lambda: 2)
     monkeypatch.setattr(module, "_FEW", 0)
-    monkeypatch.setattr(module, "_LONG", 0)
     place = folder(tmp_path / "mine", images(70, (130, 130)))
     (place / "41.png").write_bytes(b"no picture")
     assert "41.png is no picture" in refusal(place, tmp_path / "faces.h5")
