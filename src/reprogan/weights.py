@@ -31,7 +31,8 @@ def import_inception(file: Path, root: Path) -> Path:
         weights = torch.load(file, map_location="cpu", weights_only=True)
         networks["classifier"].network.load_state_dict(weights)  # type: ignore[union-attr]
     except Exception as error:  # of a file that is no such thing, torch.load raises whatever its parts raise
-        raise UserError(f"{file}: no weights of this network ({str(error).splitlines()[0]}); {expected}") from None
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{file}: no weights of this network ({reason}); {expected}") from None
     description = trained.Description(
         variant=INCEPTION,
         system=IMPORTED,
