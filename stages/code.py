@@ -9,7 +9,8 @@ from pathlib import Path
 
 import this_checkout  # noqa: F401
 from reprogan.atomic import write_atomically
-from reprogan.config import Parameters, read_yaml
+from reprogan.blocks import read_yaml
+from reprogan.config import Parameters
 from reprogan.entry import run_stage
 
 _ITSELF = "stages/code.py"

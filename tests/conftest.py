@@ -20,7 +20,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from reprogan.config import read_yaml
+from reprogan.blocks import read_yaml
 from reprogan.profile import apply_profile
 
 REPOSITORY = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ TINY = {
         },
         "progan": {
             "network": {"latent_size": 8, "widths": [8, 8, 4, 4, 4, 4]},
-            "objective": {"growth": {"fade": 48, "stable": 16}},
+            "objective": {"growth": {"stable": [16] * 5, "fade": [48] * 5}},
             "training": {
                 "images": 400,
                 "batch_size": 4,

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from reprogan import doctor
-from reprogan.config import Parameters, load, read_yaml
+from reprogan.blocks import read_yaml
+from reprogan.config import Parameters, load
 from reprogan.data import hdf5
 from reprogan.errors import UserError
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reprogan.blocks import read_yaml
 from reprogan.check import check_blocks
-from reprogan.config import load, read_yaml
+from reprogan.config import load
 from reprogan.entry import exit_status
 from reprogan.errors import UserError
 
@@ -149,6 +150,12 @@ MISTAKES = [
         "diffusion",
         "variants.gan.system: found 'diffusion'; expected one of autoencoder, classifier, features, gan, vae",
     ),
+    (
+        "variants.progan.training.images",
+        3700,
+        "variants.progan.objective.growth: stable and fade reach the last resolution after 3,700 images; "
+        "training.images is 3,700; expected more",
+    ),
     ("variants.gan.objective.loss", "hinges", "variants.gan.objective.loss: found 'hinges'; expected one of"),
     (
         "variants.gan.objective.loss",
@@ -187,7 +194,7 @@ MISTAKES = [
     ("faces.alpha", "red", "faces.alpha: found 'red'; input should be 'white', 'black' or 'error'"),
     ("faces.test_share", 0.0, "faces.test_share: found 0.0; input should be greater than 0"),
     ("faces.test_share", 1.0, "faces.test_share: found 1.0; input should be less than 1"),
-    ("faces.compression", "zip", "faces.compression: found 'zip'; input should be 'none', 'lzf' or 'gzip'"),
+    ("faces.compression", "zip", "faces.compression: found 'zip'; input should be 'none' or 'gzip'"),
     ("faces.toyfaces.count", 1, "faces.toyfaces.count: found 1; input should be greater than or equal to 2"),
     ("faces.toyfaces.sead", 1, "faces.toyfaces.sead: unknown key; expected one of seed, count"),
     ("faces", None, "faces: missing; add it"),

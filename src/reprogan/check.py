@@ -18,7 +18,7 @@ def check_blocks(params: Parameters) -> None:
     for name, variant in params.variants.items():
         where = f"{PARAMS_FILE}: variants.{name}."
         architecture.check(variant.architecture, variant.network, where)
-        system.check(variant.system, variant.objective, where)
+        system.check(variant.system, variant.objective, where, variant.training.images)
 
 
 def check_extractors(params: Parameters, root: Path) -> None:

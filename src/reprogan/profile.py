@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from reprogan.atomic import write_atomically
-from reprogan.config import PARAMS_FILE, Parameters, parse, parse_yaml, read_yaml
+from reprogan.blocks import parse, parse_yaml, read_yaml
+from reprogan.config import PARAMS_FILE, Parameters
 from reprogan.errors import UserError
 
 

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import yaml
 
-from reprogan.config import IdxSet, read_yaml
+from reprogan.blocks import read_yaml
+from reprogan.config import IdxSet
 from reprogan.data import download
 
 REPOSITORY = Path(__file__).parents[2]

@@ -152,7 +152,7 @@ def test_a_picture_far_longer_than_wide_is_not_scaled(tmp_path):
     assert "long.png has 2×1200000 pixels; expected sides that are more alike" in text
 
 
-@pytest.mark.parametrize("compression", ["none", "lzf", "gzip"])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_compressed_or_not_the_images_are_the_same(tmp_path, compression):
     plain = prepared(TOY_FACES, tmp_path / "plain.h5")
     found = prepared(TOY_FACES, tmp_path / "faces.h5", compression=compression)
@@ -161,14 +161,29 @@ def test_compressed_or_not_the_images_are_the_same(tmp_path, compression):
     assert (sizes[1] < 0.6 * sizes[0]) == (compression != "none")
 
 
-def test_the_same_bytes_however_many_processes_make_them(tmp_path, monkeypatch):
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_the_same_bytes_however_many_processes_make_them(tmp_path, monkeypatch, compression):
     monkeypatch.setattr(module, "_FEW", 0)
+    monkeypatch.setattr(module, "_LONG", 0)
     files = []
     for cores in (1, 2, 3):
         monkeypatch.setattr(module, "_cores", lambda cores=cores: cores)
-        prepare(faces(TOY_FACES, toyfaces=ToyFaces(seed=3, count=150)), tmp_path / f"{cores}.h5")
+        chosen = faces(TOY_FACES, toyfaces=ToyFaces(seed=3, count=150), compression=compression)
+        prepare(chosen, tmp_path / f"{cores}.h5")
         files.append((tmp_path / f"{cores}.h5").read_bytes())
     assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_processes_are_started_for_pictures_that_take_long_alone(tmp_path, monkeypatch, seconds):
+    monkeypatch.setattr(module, "_FEW", 0)
+    monkeypatch.setattr(module, "_LONG", seconds)
+    monkeypatch.setattr(module, "_cores", lambda: 2)
+    started = []
+    real = module._faces_of_processes
+    monkeypatch.setattr(module, "_faces_of_processes", lambda *given: started.append(given) or real(*given))
+    prepare(faces(TOY_FACES, toyfaces=ToyFaces(seed=3, count=70)), tmp_path / "faces.h5")
+    assert len(started) == (seconds == 0)
 
 
 def test_the_split_stays_when_pictures_are_added(tmp_path):
@@ -229,6 +244,7 @@ def test_broken_pictures_are_counted_and_named(tmp_path):
 def test_a_broken_picture_among_many_is_named_by_the_process_that_met_it(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_cores", lambda: 2)
     monkeypatch.setattr(module, "_FEW", 0)
+    monkeypatch.setattr(module, "_LONG", 0)
     place = folder(tmp_path / "mine", images(70, (130, 130)))
     (place / "41.png").write_bytes(b"no picture")
     assert "41.png is no picture" in refusal(place, tmp_path / "faces.h5")

@@ -25,7 +25,7 @@ FACES = Faces(
     grey="repeat",
     alpha="white",
     test_share=0.2,
-    compression="lzf",
+    compression="none",
     toyfaces=ToyFaces(seed=1, count=30),
 )
 SEEN_WHOLE = {"size": None, "classes": None, "per_class": None}
@@ -168,7 +168,7 @@ VARIANTS = {
         "gan",
         "progan",
         {"latent_size": 20, "latent_distribution": "normal", "widths": [16, 16, 8, 8]},
-        {"loss": "wasserstein", **GAME, "penalty": 10.0, "growth": {"fade": 12, "stable": 8}},
+        {"loss": "wasserstein", **GAME, "penalty": 10.0, "growth": {"stable": [8] * 3, "fade": [12] * 3}},
         96,
         40,
         size=32,

@@ -19,7 +19,7 @@ def silent_server():
 def test_training_without_an_answer_from_mlflow_ends_well_with_the_same_bytes(
     project, pipeline, wait_until, silent_server, how
 ):
-    project.env["REPROGAN_TRACKING"] = "on"
+    project.env["REPROGAN_TRACKING"] = "now"
     store = "http://127.0.0.1:9" if how == "closed port" else silent_server
     project.forget("train@gan")
     started = time.monotonic()
@@ -35,7 +35,7 @@ def test_training_needs_no_mlflow(project, pipeline, tmp_path):
     """A Python in which neither mlflow nor dvc can be imported: the stage by itself makes the same model."""
     for package in ("mlflow", "dvc"):
         (project.root / "src" / f"{package}.py").write_text("raise ImportError('not installed')\n")
-    project.env["REPROGAN_TRACKING"] = "on"
+    project.env["REPROGAN_TRACKING"] = "now"
     project.forget("train@gan")
     project.stage("train", "gan")
     expected = {name: digest for name, digest in pipeline.digests.items() if name.startswith("models/gan/")}

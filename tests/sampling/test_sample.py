@@ -354,7 +354,7 @@ def faces(folder: Path) -> Path:
     return folder
 
 
-def test_large_images_are_shown_in_smaller_numbers_and_stored_compressed(faces):
+def test_large_images_are_shown_in_smaller_numbers(faces):
     network = {"latent_size": 4, "latent_distribution": "normal", "width": 2, "init_std": 0.05}
     save_model(faces, "dcgan128", "gan", "dcgan128", network, (3, 128, 128))
     out = sample(faces, "dcgan128", data="faces.h5")
@@ -362,7 +362,7 @@ def test_large_images_are_shown_in_smaller_numbers_and_stored_compressed(faces):
     assert Image.open(out / "grid.png").size == (6 * 130 + 2,) * 2
     with h5py.File(out / "samples.h5") as file:
         images = file["images"]
-        assert images.compression == "lzf" and images.chunks == (1, 3, 128, 128) and images.shape == (250, 3, 128, 128)
+        assert images.shape == (250, 3, 128, 128)
         generated = torch.cat(list(generate(trained.load(faces / "dcgan128"), 250, 3)))
         assert np.array_equal(images[()], generated.numpy())
     assert_same_bytes(out, sample(faces, "dcgan128", "again", data="faces.h5"))

@@ -123,6 +123,19 @@ def test_a_moving_picture_has_all_its_frames_and_the_same_bytes(tmp_path):
     assert np.abs(shown - np.asarray(frames[5])).mean() < 1
 
 
+def test_a_large_moving_picture_is_as_near_to_its_frames_as_one_of_all_their_pixels(tmp_path):
+    smooth = torch.nn.functional.interpolate(
+        torch.rand(2, 3, 6, 16, generator=torch.Generator().manual_seed(4)), size=(132, 392), mode="bilinear"
+    )
+    frames = [Image.fromarray(frame.mul(255).byte().permute(1, 2, 0).numpy()) for frame in smooth]
+    save_gif(frames, tmp_path / "large.gif", 1.0)
+    with Image.open(tmp_path / "large.gif") as picture:
+        shown = picture.convert("RGB")
+    of_all = frames[0].quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+    apart = [np.abs(np.asarray(some).astype(int) - np.asarray(frames[0])).mean() for some in (shown, of_all)]
+    assert apart[0] < 1.15 * apart[1]
+
+
 def test_round_trips_return(tmp_path):
     """The frame after the last is the first: steps are as small there as elsewhere."""
     trained = model("plain")

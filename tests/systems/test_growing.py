@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from reprogan.config import parse
+from reprogan.blocks import parse
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
 from reprogan.models import architecture
@@ -23,7 +23,7 @@ OBJECTIVE = {
     "penalty": 10.0,
     "clip": None,
     "burn_in": None,
-    "growth": {"fade": 16, "stable": 12},
+    "growth": {"stable": [12, 12], "fade": [16, 16]},
     "generator": RATE,
     "discriminator": RATE,
 }
@@ -53,8 +53,8 @@ def play(built: gan.System, steps: int, first: int = 0, size: int = COUNT) -> li
 
 
 def test_phases():
-    growth = Growth(fade=10, stable=20)
-    reached = {seen: growth.phase(seen, 2) for seen in (0, 19, 20, 25, 29, 30, 49, 50, 55, 60, 61, 10_000)}
+    growth = Growth(stable=(20, 25), fade=(10, 20))
+    reached = {seen: growth.phase(seen) for seen in (0, 19, 20, 25, 29, 30, 54, 55, 60, 74, 75, 76, 10_000)}
     assert reached == {
         0: (0, 1.0),
         19: (0, 1.0),
@@ -62,13 +62,15 @@ def test_phases():
         25: (1, 0.5),
         29: (1, 0.9),
         30: (1, 1.0),
-        49: (1, 1.0),
-        50: (2, 0.0),
-        55: (2, 0.5),
-        60: (2, 1.0),
-        61: (2, 1.0),
+        54: (1, 1.0),
+        55: (2, 0.0),
+        60: (2, 0.25),
+        74: (2, 0.95),
+        75: (2, 1.0),
+        76: (2, 1.0),
         10_000: (2, 1.0),
     }
+    assert growth.images == 75
 
 
 def test_the_schedule_is_in_the_history():
@@ -134,13 +136,23 @@ def test_each_resolution_has_optimisers_of_its_own():
 
 
 def test_a_budget_that_ends_before_the_last_resolution_is_refused():
+    changed = OBJECTIVE | {"growth": {"stable": [20, 40], "fade": [30, 30]}}
     with pytest.raises(UserError) as refused:
-        game(growth={"fade": 30, "stable": 30}).check_budget(120)
+        parse(gan.Objective, changed, "").check_budget(120)
     assert str(refused.value) == (
-        "objective.growth: fade 30 and stable 30 reach the last resolution after 120 images; training.images is 120; "
+        "objective.growth: stable and fade reach the last resolution after 120 images; training.images is 120; "
         "expected more"
     )
-    game(growth={"fade": 30, "stable": 30}).check_budget(121)
+    parse(gan.Objective, changed, "").check_budget(121)
+
+
+def test_a_growth_of_another_number_of_doublings_is_refused():
+    with pytest.raises(UserError) as refused:
+        game(growth={"stable": [20], "fade": [30]})
+    assert str(refused.value) == (
+        "objective.growth: stable and fade have 1 entries; expected 2, one for each doubling of the network's "
+        "resolution"
+    )
 
 
 def test_what_does_not_grow_is_refused():
@@ -159,5 +171,7 @@ def test_networks_that_can_grow_train_at_their_last_size_without_growth():
 
 
 def test_growth_is_parsed():
-    with pytest.raises(UserError, match=r"growth.fade: found 0; input should be greater than or equal to 1"):
-        parse(gan.Objective, OBJECTIVE | {"growth": {"fade": 0, "stable": 1}}, "")
+    with pytest.raises(UserError, match=r"growth.fade.1: found 0; input should be greater than or equal to 1"):
+        parse(gan.Objective, OBJECTIVE | {"growth": {"stable": [1, 1], "fade": [1, 0]}}, "")
+    with pytest.raises(UserError, match=r"growth: fade has 1 entries; expected 2, as stable has"):
+        parse(gan.Objective, OBJECTIVE | {"growth": {"stable": [1, 1], "fade": [1]}}, "")

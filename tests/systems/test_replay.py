@@ -28,7 +28,6 @@ from reprogan.training.randomness import Randomness
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
 COUNT, STEPS, CLASSES = 4, 6, 10
-FADING = 2600  # images seen when 32×32 fades in to progan
 RECORDED = (1, 2, 4)  # of the first six calls
 
 
@@ -37,7 +36,8 @@ def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor,
     variant = PARAMS.variant(name)
     size = variant.view.size or 28
     shape = {"ring": (2, 1, 1), "stacked": (3, size, size), "faces": (3, 128, 128)}.get(variant.data, (1, size, size))
-    first = FADING if variant.objective.get("growth") else 0
+    growth = variant.objective.get("growth")  # 32×32 is half faded in
+    first = sum(growth["stable"][:3]) + sum(growth["fade"][:2]) + growth["fade"][2] // 2 if growth else 0
     randomness = Randomness(1, torch.device("cpu"))
     randomness.seed_layers(-1)
     networks = architecture.build(variant.architecture, variant.network, shape, CLASSES)

@@ -41,7 +41,7 @@ print("finished within", time.monotonic() - started)
 
 def start(root: Path, first: int, last: int = 5000, sha256: str = "0" * 64) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", TRAINING, str(first), str(last), sha256]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), "REPROGAN_TRACKING": "now"}
     return subprocess.Popen(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

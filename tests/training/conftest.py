@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reprogan.config import Compute, Ring, Stacked, ToyFaces, Variant, load, parse
+from reprogan.blocks import parse
+from reprogan.config import Compute, Ring, Stacked, ToyFaces, Variant, load
 from reprogan.data import hdf5, ring, stacked
 from reprogan.data.faces.prepare import prepare as prepare_faces
 from reprogan.entry import exit_status
@@ -51,7 +52,7 @@ class Bench:
             block["network"] |= {key: value for key, value in SMALL.items() if key in block["network"]}
         block["network"] |= NARROW.get(name) or NARROW.get(block["architecture"], {})
         if block["objective"].get("growth"):  # the checkpoint at 256 images is in the middle of a fade
-            block["objective"]["growth"] = {"fade": 64, "stable": 32}
+            block["objective"]["growth"] = {"stable": [32] * 5, "fade": [64] * 5}
         if block["objective"].get("n_critic", 1) > 1:  # as many images a step as with one
             block["objective"]["n_critic"], block["training"]["batch_size"] = 2, 8
         for key, value in changes.items():

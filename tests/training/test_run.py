@@ -266,9 +266,9 @@ def test_a_system_for_other_data_is_one_line(bench, failed, name, data, says):
 
 
 def test_a_budget_too_short_to_grow_is_one_line(bench, failed):
-    variant = bench.variant("progan", **{"objective.growth": {"fade": 100, "stable": 100}})
+    variant = bench.variant("progan", **{"objective.growth": {"stable": [100] * 5, "fade": [100] * 5}})
     line = failed(lambda: bench.train("progan", variant))
-    assert line.startswith("params.yaml: variants.progan.objective.growth: fade 100 and stable 100 reach the last")
+    assert line.startswith("params.yaml: variants.progan.objective.growth: stable and fade reach the last")
 
 
 def test_the_stop_above_is_in_the_middle_of_a_fade(bench):

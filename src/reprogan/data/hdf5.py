@@ -184,7 +184,7 @@ def _rows(images: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
         return images[()][rows]
     found = np.empty((len(rows), *images.shape[1:]), images.dtype)
     for place in np.argsort(rows, kind="stable"):  # in the order of the file
-        images.read_direct(found, rows[place], place)
+        found[place] = images[rows[place]]  # not `images[sorted rows]`, a hundred times slower in h5py
     return found
 
 

@@ -13,8 +13,9 @@ from reprogan.data.batches import to_float
 from reprogan.errors import UserError
 from reprogan.models.trained import Description, load, main_weights
 
-# Fixed, because kernels are chosen by the batch's size: another block could change the last bits of a feature.
-BLOCK = 500
+# Fixed, because kernels are chosen by the batch's size: another block could change the last bits of a feature. Few, so
+# that what the layers make of them stays in the caches: on faces, three times as fast as 500.
+BLOCK = 50
 
 
 @dataclass(frozen=True)

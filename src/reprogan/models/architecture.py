@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from reprogan.config import PARAMS_FILE, parse
+from reprogan.blocks import parse
+from reprogan.config import PARAMS_FILE
 from reprogan.errors import UserError
 
 _NOT_ARCHITECTURES = {"__init__", "architecture", "initialisation", "latents", "layers", "trained"}

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.latents import one_hot
 from reprogan.models.layers import Linear

@@ -6,7 +6,7 @@ For 28×28 images: 28 => 12 => 5, so 250 features.
 import torch
 from torch import Tensor, nn
 
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.layers import Linear
 

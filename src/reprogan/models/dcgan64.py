@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.layers import Norm, norm_layer, spectral_norm

@@ -5,7 +5,7 @@ Its features are this project's own space for Fréchet distances; they compare w
 
 from torch import Tensor, nn
 
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.layers import Linear
 

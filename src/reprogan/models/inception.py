@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.errors import UserError
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.layers import Linear
 

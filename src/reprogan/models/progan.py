@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.errors import UserError
 
 _SLOPE = 0.2

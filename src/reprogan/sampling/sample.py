@@ -26,7 +26,6 @@ from reprogan.training.device import set_up_device
 _MAGNIFIED = 48  # images with longer sides are shown as they are
 _LARGE = 96  # of images with longer sides fewer are shown
 _ROUND_TRIP = 4.0  # seconds of walk.gif
-_COMPRESSED = 1 << 14  # bytes of an image, from which on samples are compressed
 
 
 def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, compute: Compute, out: Path) -> None:
@@ -85,8 +84,7 @@ def _draw(model: trained.Trained, sampling: Sampling, columns: int, scale: int, 
     for block in generate(model, sampling.count, sampling.seed):
         if images is None:
             shape = block.shape[1:]
-            stored = {"chunks": (1, *shape), "compression": "lzf"} if block[0].nbytes >= _COMPRESSED else {}
-            images = file.create_dataset("images", (sampling.count, *shape), block.numpy().dtype, **stored)
+            images = file.create_dataset("images", (sampling.count, *shape), block.numpy().dtype)
         images[position : position + len(block)] = block.numpy()
         position += len(block)
     if classes:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from reprogan import losses
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.systems.adam import Adam
 from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Beta, Draws, NextBatch, Position

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from reprogan import losses
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.systems.adam import Adam
 from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Beta, Draws, NextBatch, Position

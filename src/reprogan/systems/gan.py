@@ -8,7 +8,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field, model_validator
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from reprogan import losses
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.data.batches import as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import classes_of, draw_labels, draw_latents, labels_in_turn, told
@@ -25,6 +25,7 @@ from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Beta, Draws, NextBatch, Position
 
 LOSS_FUNCTION = "discriminator_loss"
+Images = Annotated[int, Field(ge=1)]
 
 _PREVIEW_COUNT = 64
 
@@ -48,17 +49,34 @@ class BurnIn(Strict):
 
 
 class Growth(Strict):
-    """How networks grow: `stable` images at a resolution, then `fade` in which one twice as large takes its place."""
+    """How networks grow: `stable` images at a resolution, then `fade` in which one twice as large takes its place.
 
-    fade: int = Field(ge=1)
-    stable: int = Field(ge=1)
+    An entry for each doubling; the last resolution has what the budget leaves.
+    """
 
-    def phase(self, images_seen: int, last: int) -> tuple[int, float]:
-        """(level, α): the resolution reached, 0 to `last`, and its share beside the one before."""
-        doublings, into = divmod(images_seen - self.stable, self.fade + self.stable)
-        if doublings < 0 or doublings >= last:
-            return (0 if doublings < 0 else last), 1.0
-        return doublings + 1, min(1.0, into / self.fade)
+    stable: tuple[Images, ...] = Field(strict=False, min_length=1)
+    fade: tuple[Images, ...] = Field(strict=False)
+
+    @model_validator(mode="after")
+    def _each_doubling_has_both(self) -> "Growth":
+        if len(self.fade) != len(self.stable):
+            raise ValueError(f"fade has {len(self.fade)} entries; expected {len(self.stable)}, as stable has")
+        return self
+
+    @property
+    def images(self) -> int:
+        """After which the last resolution is all there is."""
+        return sum(self.stable) + sum(self.fade)
+
+    def phase(self, images_seen: int) -> tuple[int, float]:
+        """(level, α): how often the resolution has doubled, and its share beside the one before."""
+        for level, (stable, fade) in enumerate(zip(self.stable, self.fade, strict=True)):
+            if images_seen < stable:
+                return level, 1.0
+            if images_seen < stable + fade:
+                return level + 1, (images_seen - stable) / fade
+            images_seen -= stable + fade
+        return len(self.stable), 1.0
 
 
 class Objective(Strict):
@@ -82,6 +100,14 @@ class Objective(Strict):
         if self.burn_in is not None and not self.penalty:
             raise ValueError(f"burn_in is there and penalty is {self.penalty}; expected a penalty above 0, or null")
         return self
+
+    def check_budget(self, images: int) -> None:
+        """Raise UserError if networks that grow would not be full-grown after so many images."""
+        if self.growth and images <= self.growth.images:
+            raise UserError(
+                f"objective.growth: stable and fade reach the last resolution after {self.growth.images:,} images; "
+                f"training.images is {images:,}; expected more"
+            )
 
 
 class _Round(NamedTuple):
@@ -115,6 +141,11 @@ class System:
         self._alpha = 1.0
         if self._grows and not self._last:
             raise UserError("objective.growth is set, and the architecture does not grow; expected null")
+        if objective.growth and (found := len(objective.growth.stable)) != self._last:
+            raise UserError(
+                f"objective.growth: stable and fade have {found} entries; expected {self._last}, one for each doubling "
+                "of the network's resolution"
+            )
         self.optimisers = {
             key: Adam(weights, rates.learning_rate, rates.betas)
             for name, rates in (("generator", objective.generator), ("discriminator", objective.discriminator))
@@ -186,15 +217,6 @@ class System:
         self._optimiser("generator").descend(generator_loss, some_rest=self._last > 0)
         return generator_loss.detach(), *judged
 
-    def check_budget(self, images: int) -> None:
-        """Raise UserError if networks that grow would not be full-grown after so many images."""
-        growth = self._objective.growth
-        if growth and images <= (needed := self._last * (growth.fade + growth.stable)):
-            raise UserError(
-                f"objective.growth: fade {growth.fade} and stable {growth.stable} reach the last resolution after "
-                f"{needed:,} images; training.images is {images:,}; expected more"
-            )
-
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> Tensor:
         """64 images (or as many as the generator's `preview_count`), of all classes in turn where there are any."""
         generator = networks["generator"]
@@ -228,7 +250,7 @@ class System:
 
     def _grow(self, growth: Growth, images_seen: int) -> None:
         """Set both networks to the resolution that they have reached."""
-        self._level, self._alpha = growth.phase(images_seen, self._last)
+        self._level, self._alpha = growth.phase(images_seen)
         for network in self.networks.values():
             network.grow(self._level, self._alpha)  # type: ignore[operator]
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from reprogan import losses
-from reprogan.config import parse
+from reprogan.blocks import parse
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
 from reprogan.systems.adam import Adam
@@ -68,19 +68,27 @@ def build(
     module = _module(name, where)
     parsed = parse(module.Objective, objective, where + "objective.")
     try:
+        _check_budget(parsed, budget)
         built: System = module.System(networks, parsed)
-        if budget is not None and hasattr(built, "check_budget"):
-            built.check_budget(budget)
         return built
     except UserError as error:
         raise UserError(f"{where}{error}") from None
 
 
-def check(name: str, objective: dict[str, Any], where: str) -> None:
-    """Raise UserError if there is no such system or its `objective` block is wrong."""
+def check(name: str, objective: dict[str, Any], where: str, budget: int) -> None:
+    """Raise UserError if there is no such system, or its `objective` is wrong or wants more images than `budget`."""
     module = _module(name, where)
     parsed = parse(module.Objective, objective, where + "objective.")
     losses.check(parsed.loss, module.LOSS_FUNCTION, where + "objective.")
+    try:
+        _check_budget(parsed, budget)
+    except UserError as error:
+        raise UserError(f"{where}{error}") from None
+
+
+def _check_budget(objective: Any, budget: int | None) -> None:
+    if budget is not None and hasattr(objective, "check_budget"):
+        objective.check_budget(budget)
 
 
 def _module(name: str, where: str) -> ModuleType:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from reprogan import losses
-from reprogan.config import Strict
+from reprogan.blocks import Strict
 from reprogan.data.batches import as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import draw_latents

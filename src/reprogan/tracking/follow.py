@@ -18,12 +18,13 @@ from reprogan.entry import repository_root
 from reprogan.tracking import run as runs
 from reprogan.tracking.curves import Point, log_points, read_history
 from reprogan.tracking.store import Tracking, connect
+from reprogan.training.follower import TRACKING
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_NICENESS = 5  # training goes first
-_HEAD_START_SECONDS = 3.0  # a training shorter than this has no live curves to watch, and is spared importing MLflow
+_NICENESS = 10  # training goes first
+_HEAD_START_SECONDS = 30.0  # for a shorter training it is not worth the 6 seconds of a core that MLflow takes to start
 _POLL_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 _LAST_SECONDS = 8.0  # to log the rest once training has ended
@@ -127,7 +128,8 @@ def main(arguments: list[str]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for training; this process ends with it
         os.nice(_NICENESS)
         training = Training(Path(arguments[0]), int(arguments[1]) if len(arguments) > 1 else os.getppid())
-        training.wait(_HEAD_START_SECONDS)
+        if os.environ.get(TRACKING) != "now":
+            training.wait(_HEAD_START_SECONDS)
         if training.has_ended():
             return
         begun = threading.Event()

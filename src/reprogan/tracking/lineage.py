@@ -9,7 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from reprogan.config import Compute, read_yaml
+from reprogan.blocks import read_yaml
+from reprogan.config import Compute
 
 LOCK_FILE = "dvc.lock"
 COMMIT = "git.commit"
@@ -26,13 +27,15 @@ class LockedStage:
     outs: dict[str, str]
 
 
-def locked_stage(root: Path, stage: str) -> LockedStage:
-    """What `dvc.lock` says of `stage`; nothing where there is no such file or stage."""
+def locked_stages(root: Path) -> dict[str, LockedStage]:
+    """What `dvc.lock` says, by stage; nothing where there is no such file."""
     path = root / LOCK_FILE
     stages: dict[str, Any] = (read_yaml(path) or {}).get("stages", {}) if path.is_file() else {}
-    found = stages.get(stage, {})
-    deps, outs = ({entry["path"]: entry.get("md5", "") for entry in found.get(kind, [])} for kind in ("deps", "outs"))
-    return LockedStage(deps, outs)
+
+    def files(stage: dict[str, Any], kind: str) -> dict[str, str]:
+        return {entry["path"]: entry.get("md5", "") for entry in stage.get(kind, [])}
+
+    return {name: LockedStage(files(stage, "deps"), files(stage, "outs")) for name, stage in stages.items()}
 
 
 def sha256(path: Path) -> str:

@@ -71,10 +71,18 @@ def publish(params: Parameters, root: Path, variants: Sequence[str] | None = Non
     # Under a lock: two that publish at once would both find a version missing and both add it.
     with connect(repository_root()) as tracking, FileLock(scratch / "publish.lock", timeout=_LOCK_SECONDS):
         commit = lineage.git_commit(root)
-        return [_publish_one(tracking, params, _made(params, root, name), root, commit) for name in names]
+        locked = lineage.locked_stages(root)
+        return [_publish_one(tracking, params, _made(params, root, name), root, commit, locked) for name in names]
 
 
-def _publish_one(tracking: Tracking, params: Parameters, made: _Made, root: Path, commit: dict[str, str]) -> Published:
+def _publish_one(
+    tracking: Tracking,
+    params: Parameters,
+    made: _Made,
+    root: Path,
+    commit: dict[str, str],
+    lock: dict[str, lineage.LockedStage],
+) -> Published:
     client, description, name = tracking.client, made.description, made.variant
     scores = dict(runs.numbers_and_texts(json.loads(made.metrics.read_text(encoding="utf-8"))))
     score_points = [
@@ -91,7 +99,7 @@ def _publish_one(tracking: Tracking, params: Parameters, made: _Made, root: Path
     run, created = _run_of(tracking, made, flat, metrics_sha256)
 
     stage = f"train@{name}"
-    locked = lineage.locked_stage(root, stage)
+    locked = lock.get(stage, lineage.LockedStage({}, {}))
     out_md5 = lineage.md5(made.model)
     is_locked = locked.outs.get(f"models/{name}") == out_md5
     data_path = made.data.relative_to(root).as_posix()

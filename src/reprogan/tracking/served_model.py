@@ -29,7 +29,8 @@ class ServedModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the model; fix what its bits depend on first, if this process has not loaded torch already."""
         if "torch" not in sys.modules:
-            from reprogan.config import Compute, parse
+            from reprogan.blocks import parse
+            from reprogan.config import Compute
             from reprogan.entry import pin_instruction_set
 
             pin_instruction_set(parse(Compute, context.model_config["compute"], "model configuration: compute."))

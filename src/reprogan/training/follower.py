@@ -14,7 +14,7 @@ from typing import Any
 from reprogan.atomic import write_atomically
 
 _PATIENCE_SECONDS = 15.0
-OFF = "REPROGAN_TRACKING"  # set to "off": no follower is started
+TRACKING = "REPROGAN_TRACKING"  # "off": no follower is started; "now": it connects at once; else after a while
 
 
 class Follower:
@@ -26,7 +26,7 @@ class Follower:
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "done.json").unlink(missing_ok=True)
         write_atomically(folder / "run.json", json.dumps(run, sort_keys=True))
-        if os.environ.get(OFF) == "off":
+        if os.environ.get(TRACKING) == "off":
             return
         command = [sys.executable, "-m", "reprogan.tracking.follow", str(folder), str(os.getpid())]
         try:

@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,6 +30,7 @@ from reprogan.parent import stop_with_parent
 _TASK = 32  # faces that a process makes at a time
 _FEW = 8 * _TASK  # for fewer, starting processes takes longer than it saves
 _MOST = 16  # processes
+_LONG = 0.002  # seconds a face; where one takes less, starting processes and handing pixels over costs more
 _BUFFERED = 64  # faces that are written at a time
 
 Made = Face | TooSmall | Unfit | Unreadable
@@ -87,7 +89,9 @@ class _Split:
         self._group, self._listing = group, listing
         # A chunk an image: a batch reads its own images and no others.
         shape = (3, SIZE, SIZE)
-        compression: dict[str, Any] = {} if faces.compression == "none" else {"compression": faces.compression}
+        compression: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}  # the fastest
+        if faces.compression == "none":
+            compression = {}
         self._images = group.create_dataset(
             "images", (count, *shape), np.uint8, maxshape=(None, *shape), chunks=(1, *shape), **compression
         )
@@ -136,16 +140,27 @@ def _write_strings(group: h5py.Group, name: str, strings: list[str]) -> None:
 
 
 def _faces(module: str, faces: Faces, group: str | None, keys: list[str]) -> Iterator[Made]:
-    """The face of each key in turn, or why there is none. No more are in memory than the processes are making."""
-    processes = _cores()
-    if processes == 1 or len(keys) < _FEW:
+    """The face of each key in turn, or why there is none; on all cores where there are many and one takes long.
+
+    No more are in memory than the processes are making.
+    """
+    first, rest = keys[:_TASK], keys[_TASK:]
+    with _opened:
         _start(module, faces, group, watch=False)
-        try:
-            for key in keys:
+        started = time.perf_counter()
+        made = _make(first)
+        takes_long = time.perf_counter() - started > _LONG * len(first)
+        yield from made
+        if not takes_long or len(keys) < _FEW or _cores() == 1:
+            for key in rest:
                 yield from _make([key])
-        finally:
-            _opened.close()
-        return
+            return
+    yield from _faces_of_processes(module, faces, group, rest)
+
+
+def _faces_of_processes(module: str, faces: Faces, group: str | None, keys: list[str]) -> Iterator[Made]:
+    """As `_faces`, on all cores."""
+    processes = _cores()
     waiting: deque[Future[list[Made]]] = deque()
     spawn = multiprocessing.get_context("spawn")  # a fork would copy this process's open files and threads
     with ProcessPoolExecutor(processes, spawn, _start, (module, faces, group)) as pool:
