@@ -136,7 +136,7 @@ def test_text_is_taken_as_it_stands(root, path):
         ("variants=5", "variants: found 5"),
         ("faces.limit.much=5", "faces.limit.much: no such key in params.yaml; expected one of no key below a value"),
         ("faces.limit=many", "faces.limit: found 'many'; input should be a valid integer"),
-        ("faces.limit=[", "faces.limit line 1: not YAML"),
+        ("faces.limit=[", "faces.limit: found '['; expected a value in YAML"),
         ("faces=3", "faces: found 3"),
     ],
 )

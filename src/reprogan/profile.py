@@ -60,8 +60,15 @@ def set_values(assignments: Sequence[str], root: Path) -> list[str]:
         if not isinstance(inner, dict):
             raise UserError(f"{key}: set above as a whole already; give one of the two")
         is_text = isinstance(there, str) and text != "null"
-        inner[last] = text if is_text else parse_yaml(text, key)
+        inner[last] = text if is_text else _value(text, key)
     return _apply(overrides, root, "")
+
+
+def _value(text: str, key: str) -> Any:
+    try:
+        return parse_yaml(text, key)
+    except UserError:  # which names a line, as of a file
+        raise UserError(f"{key}: found {text!r}; expected a value in YAML, as params.yaml has them") from None
 
 
 def _apply(overrides: dict[str, Any], root: Path, where: str) -> list[str]:
