@@ -31,7 +31,8 @@ _BATCHES = 20
 
 def main(pictures: Path, rounds: int) -> None:
     """Measure both and print a row each."""
-    faces = load(checkout_root() / "params.yaml").faces.model_copy(update={"source": str(pictures), "limit": None})
+    as_plain = {"source": str(pictures), "limit": None, "resize": "none"}  # which scales nothing either
+    faces = load(checkout_root() / "params.yaml").faces.model_copy(update=as_plain)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepared, book = folder / "faces.h5", folder / "book.h5py"
