@@ -95,6 +95,8 @@ def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
         assert (training.returncode, errors) == (0, "")
         (run,) = tracking.client.search_runs([tracking.experiment_id], f"tags.`model.sha256` = '{weights}'")
         assert run.info.status == "FINISHED" and run.data.metrics["training_seconds"] == 2.5
+        began = (repository.root / ".reprogan/live/gan/run.json").stat().st_mtime
+        assert run.info.start_time == round(1000 * began)
         history = tracking.client.get_metric_history(run.info.run_id, "generator_loss")
         assert [(point.step, point.value) for point in history] == [
             (point.step, point.value)

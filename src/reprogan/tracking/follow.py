@@ -37,6 +37,7 @@ class Training:
         self.folder = folder
         self.pid = pid
         self.run = self._read("run.json")
+        self.began = (folder / "run.json").stat().st_mtime  # training writes it first of all
 
     def is_followed_no_more(self) -> bool:
         """True once another training has taken over the folder."""
@@ -88,7 +89,7 @@ def _begin(training: Training, tracking: Tracking) -> "Run":
     params = runs.flatten(training.run["params"])
     run = runs.find(tracking, variant, runs.FINGERPRINT, fingerprint, params)
     if run is None:
-        run = runs.create(tracking, variant)
+        run = runs.create(tracking, variant, training.began)
     elif run.info.status != "RUNNING":
         tracking.client.update_run(run.info.run_id, status="RUNNING")
     tags = {runs.VARIANT: variant, runs.FINGERPRINT: fingerprint, **training.run["tags"]}

@@ -59,10 +59,11 @@ def find(
     return None
 
 
-def create(tracking: Tracking, variant: str) -> "Run":
-    """Begin a run of `variant`."""
+def create(tracking: Tracking, variant: str, began: float | None = None) -> "Run":
+    """Begin a run of `variant`; `began` says when it did, in seconds of Unix time (None: now)."""
     tags = {VARIANT: variant, "mlflow.source.name": f"dvc repro train@{variant}", "mlflow.source.type": "LOCAL"}
-    return tracking.client.create_run(tracking.experiment_id, run_name=variant, tags=tags)
+    start_time = None if began is None else round(1000 * began)
+    return tracking.client.create_run(tracking.experiment_id, start_time=start_time, run_name=variant, tags=tags)
 
 
 def add(client: "MlflowClient", run: "Run", params: Mapping[str, str], tags: Mapping[str, str]) -> bool:
