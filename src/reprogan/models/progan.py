@@ -111,7 +111,10 @@ class _Growing(nn.Module):
         return _FIRST * 2**self.level
 
     def _blend(self, before: Tensor, now: Tensor) -> Tensor:
-        return torch.lerp(before, now, self.alpha.to(now.dtype)) if self.fades else now
+        if not self.fades:
+            return now
+        # CUDA's autocast enlarges in float32 and convolves in bfloat16; lerp wants one type.
+        return torch.lerp(before.to(now.dtype), now, self.alpha.to(now.dtype))
 
 
 class Generator(_Growing):
