@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.layers import Linear
 
 
@@ -89,15 +90,15 @@ class Decoder(nn.Module):
         return self.layers(z)
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
-    """The networks for images of `image_shape` (C, H, W); `classes` plays no part here.
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
+    """The networks for images of `image_shape` (C, H, W).
 
     Raises UserError for images that convolutions cannot halve twice.
     """
-    _, height, width = image_shape
+    _, height, width = given.image_shape
     if parameters.layers == "convolutional" and (height % 4 or width % 4):
         raise UserError(
             f"architecture autoencoder: the images are {height}×{width}; expected sides that 4 divides; "
             "set network.layers to fully_connected"
         )
-    return {"encoder": Encoder(parameters, image_shape), "decoder": Decoder(parameters, image_shape)}
+    return {"encoder": Encoder(parameters, given.image_shape), "decoder": Decoder(parameters, given.image_shape)}

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from reprogan.blocks import Strict
+from reprogan.models.architecture import Given
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.latents import one_hot
 from reprogan.models.layers import Linear
@@ -65,11 +66,11 @@ class Discriminator(nn.Module):
         return self.layers(_joined(images.flatten(1), labels, self.classes))
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
     """The networks for images of `image_shape` (C, H, W) in `classes` classes."""
     networks: dict[str, nn.Module] = {
-        "generator": Generator(parameters, image_shape, classes),
-        "discriminator": Discriminator(parameters, image_shape, classes),
+        "generator": Generator(parameters, given.image_shape, given.classes),
+        "discriminator": Discriminator(parameters, given.image_shape, given.classes),
     }
     return normal_weights(networks, parameters.init_std)
 

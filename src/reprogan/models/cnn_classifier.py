@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.layers import Linear
 
 
@@ -38,10 +39,9 @@ class Classifier(nn.Module):
         return self.head(self.features(images))
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
     """The network for images of `image_shape` (C, H, W) in `classes` classes. Raises UserError below 9×9."""
-    if min(image_shape[1:]) < 9:
-        raise UserError(
-            f"architecture cnn_classifier: the images are {image_shape[1]}×{image_shape[2]}; expected at least 9×9"
-        )
-    return {"classifier": Classifier(image_shape, classes)}
+    _, height, width = given.image_shape
+    if min(height, width) < 9:
+        raise UserError(f"architecture cnn_classifier: the images are {height}×{width}; expected at least 9×9")
+    return {"classifier": Classifier(given.image_shape, given.classes)}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.latents import one_hot
 from reprogan.models.layers import Linear, Norm, norm_layer, spectral_norm
@@ -111,18 +112,18 @@ class Discriminator(nn.Module):
         return self.head(features) + (self.projection(told) * features.sum((2, 3))).sum(1)
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
     """The networks for images of `image_shape` (C, 28, 28) in `classes` classes, which conditional ones are told.
 
     Raises UserError for another size.
     """
-    channels, height, width = image_shape
+    channels, height, width = given.image_shape
     if (height, width) != (_SIZE, _SIZE):
         raise UserError(
             f"architecture dcgan: the images are {height}×{width}; expected {_SIZE}×{_SIZE}; "
             "use fully_connected, or prepare images of that size"
         )
-    told = 0 if parameters.condition == "none" else classes
+    told = 0 if parameters.condition == "none" else given.classes
     networks: dict[str, nn.Module] = {
         "generator": Generator(parameters, channels, told),
         "discriminator": Discriminator(parameters, channels, told),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.layers import Linear
 
@@ -80,12 +81,12 @@ class Discriminator(nn.Module):
         return self.layers(images)
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
-    """The networks for images of `image_shape` (C, 128, 128); `classes` plays no part here.
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
+    """The networks for images of `image_shape` (C, 128, 128).
 
     Raises UserError for another size.
     """
-    channels, height, width = image_shape
+    channels, height, width = given.image_shape
     if (height, width) != (_SIZE, _SIZE):
         raise UserError(f"architecture dcgan128: the images are {height}×{width}; expected {_SIZE}×{_SIZE}")
     networks: dict[str, nn.Module] = {

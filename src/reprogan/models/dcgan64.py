@@ -15,6 +15,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.layers import Norm, norm_layer, spectral_norm
 
@@ -132,12 +133,12 @@ class Discriminator(nn.Module):
         return self.layers(images)
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
-    """The networks for images of `image_shape` (C, size, size); `classes` plays no part here.
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
+    """The networks for images of `image_shape` (C, size, size).
 
     Raises UserError for a size that is not 64 times a power of two, and for attention at a side that no layer has.
     """
-    channels, height, width = image_shape
+    channels, height, width = given.image_shape
     if height != width or height < _LEAST or height & (height - 1):
         raise UserError(
             f"architecture dcgan64: the images are {height}×{width}; expected {_LEAST}×{_LEAST}, or sides twice or "

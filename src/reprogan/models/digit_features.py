@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.layers import Linear
 
 _FEATURES = 128
@@ -39,13 +40,12 @@ class Classifier(nn.Module):
         return self.head(self.features(images))
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
     """The network for images of `image_shape` (C, H, W) in `classes` classes. Raises UserError below 8×8."""
-    if min(image_shape[1:]) < 8:
-        raise UserError(
-            f"architecture digit_features: the images are {image_shape[1]}×{image_shape[2]}; expected at least 8×8"
-        )
-    return {"classifier": Classifier(image_shape, classes)}
+    _, height, width = given.image_shape
+    if min(height, width) < 8:
+        raise UserError(f"architecture digit_features: the images are {height}×{width}; expected at least 8×8")
+    return {"classifier": Classifier(given.image_shape, given.classes)}
 
 
 def _convolve(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.layers import Linear
 
 Width = Annotated[int, Field(ge=1)]
@@ -84,20 +85,21 @@ class Decoder(nn.Module):
         return torch.tanh(self.layers(features))[:, :, : self.height, : self.width]
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
     """For images of `image_shape` (C, H, W): a classifier of `classes` logits; for none, an encoder and a decoder.
 
     Raises UserError for images that cannot be halved as often as `widths` has entries.
     """
     least = 2 ** len(parameters.widths)
-    if min(image_shape[1:]) < least:
+    _, height, width = given.image_shape
+    if min(height, width) < least:
         raise UserError(
-            f"architecture face_features: the images are {image_shape[1]}×{image_shape[2]}; expected at least "
+            f"architecture face_features: the images are {height}×{width}; expected at least "
             f"{least}×{least} for {len(parameters.widths)} widths"
         )
-    if classes:
-        return {"classifier": Classifier(parameters, image_shape, classes)}
-    return {"encoder": Encoder(parameters, image_shape), "decoder": Decoder(parameters, image_shape)}
+    if given.classes:
+        return {"classifier": Classifier(parameters, given.image_shape, given.classes)}
+    return {"encoder": Encoder(parameters, given.image_shape), "decoder": Decoder(parameters, given.image_shape)}
 
 
 def _last_sides(parameters: Parameters, image_shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from reprogan.blocks import Strict
+from reprogan.models.architecture import Given
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.layers import Dropout, Linear
 
@@ -62,10 +63,10 @@ class Discriminator(nn.Module):
         return self.layers(images)
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
-    """The networks for images of `image_shape` (C, H, W); `classes` plays no part here."""
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
+    """The networks for images of `image_shape` (C, H, W)."""
     networks: dict[str, nn.Module] = {
-        "generator": Generator(parameters, image_shape),
-        "discriminator": Discriminator(parameters, image_shape),
+        "generator": Generator(parameters, given.image_shape),
+        "discriminator": Discriminator(parameters, given.image_shape),
     }
     return normal_weights(networks, parameters.init_std)

@@ -14,6 +14,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 
 
 class Parameters(Strict):
@@ -50,8 +51,8 @@ class Classifier(nn.Module):
         return self.features(images)
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
     """The network; it has no classes of the data's. Raises UserError for images without three channels."""
-    if image_shape[0] != 3:
-        raise UserError(f"architecture inception: the images have {image_shape[0]} channel(s); expected 3")
+    if given.image_shape[0] != 3:
+        raise UserError(f"architecture inception: the images have {given.image_shape[0]} channel(s); expected 3")
     return {"classifier": Classifier()}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.layers import Linear
 
 _POINT = (2, 1, 1)  # x and y are the channels of one pixel
@@ -50,12 +51,12 @@ class Discriminator(nn.Module):
         return self.layers(points)
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
     """The networks for points, (2, 1, 1). Raises UserError for images."""
-    if image_shape != _POINT:
+    if given.image_shape != _POINT:
         raise UserError(
-            f"architecture multilayer: the data is of shape {image_shape}; expected points, {_POINT}; for images use "
-            "fully_connected"
+            f"architecture multilayer: the data is of shape {given.image_shape}; expected points, {_POINT}; for images "
+            "use fully_connected"
         )
     return {"generator": Generator(parameters), "discriminator": Discriminator(parameters)}
 

@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 
 _SLOPE = 0.2
 _FIRST = 4  # side of the lowest resolution
@@ -204,12 +205,12 @@ class Discriminator(_Growing):
         return [weight for module in modules for weight in module.parameters()]
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
-    """The networks for images of `image_shape` (C, H, W); `classes` plays no part here.
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
+    """The networks for images of `image_shape` (C, H, W).
 
     Raises UserError for a size that the entries of `widths` do not lead to.
     """
-    channels, height, width = image_shape
+    channels, height, width = given.image_shape
     side = _FIRST * 2 ** (len(parameters.widths) - 1)
     if (height, width) != (side, side):
         raise UserError(

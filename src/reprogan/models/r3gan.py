@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
+from reprogan.models.architecture import Given
 from reprogan.models.layers import Linear
 
 _SLOPE = 0.2
@@ -140,13 +141,13 @@ class Discriminator(nn.Module):
         return self.head(self.layers(images)).flatten()
 
 
-def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: int) -> dict[str, nn.Module]:
-    """The networks for square images of `image_shape` (C, H, W); `classes` plays no part here.
+def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
+    """The networks for square images of `image_shape` (C, H, W).
 
     Raises UserError for images that are not square, not made of whole patches, or too small to be halved as often as
     `blocks` has entries.
     """
-    _, height, width = image_shape
+    _, height, width = given.image_shape
     if height % parameters.patch:
         raise UserError(
             f"architecture r3gan: the images are {height}×{width} and network.patch is {parameters.patch}; "
@@ -158,7 +159,10 @@ def build(parameters: Parameters, image_shape: tuple[int, int, int], classes: in
             f"architecture r3gan: the images are {height}×{width}; expected square ones, at least {least}×{least} for "
             f"{len(parameters.blocks)} resolutions in network.blocks and a patch of {parameters.patch}"
         )
-    return {"generator": Generator(parameters, image_shape), "discriminator": Discriminator(parameters, image_shape)}
+    return {
+        "generator": Generator(parameters, given.image_shape),
+        "discriminator": Discriminator(parameters, given.image_shape),
+    }
 
 
 def _sides(parameters: Parameters, side: int) -> list[int]:
