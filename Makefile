@@ -19,7 +19,7 @@ COMPILE = @$(VENV)/bin/python -m compileall -q -q -j 0 -x '/(tests?|testing|_ind
 # A fresh clone has a dvc.lock that says `publish` is done, and no MLflow store yet: publishing again adds what is missing.
 repro: setup
 	reprogan doctor --fall-back-offline
-	dvc repro
+	reprogan repro
 	python stages/publish.py
 	reprogan summary
 
@@ -33,7 +33,7 @@ ui: setup
 	reprogan ui
 
 report: setup
-	dvc repro report
+	reprogan repro report
 	@echo "open report/index.html"
 
 bench: setup

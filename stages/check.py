@@ -17,12 +17,12 @@ def check(params: Parameters, arguments: list[str]) -> None:
     from reprogan.check import (  # torch may load now: the instruction set is pinned
         check_blocks,
         check_extractors,
-        check_faces,
+        check_sources,
     )
 
     check_blocks(params)
     check_extractors(params, Path("."))
-    check_faces(params, Path("."))
+    check_sources(params, Path("."))
     parameters = json.dumps(params.model_dump(mode="json"), indent=1)
     write_atomically(Path("data/parameters.json"), parameters + "\n")
     write_atomically(Path("data/checked"), "params.yaml: every key is known and every value in range\n")

@@ -88,6 +88,22 @@ TINY = {
             },
             "sampling": {"count": 100},
         },
+        "pix2pix_edges": {
+            "training": {"images": 192, "log_every": 8, "checkpoint_every": 32, "milestones": [0, 32]},
+            "sampling": {"count": 100},
+        },
+        "caption_features": {
+            "training": {"images": 320, "batch_size": 16, "log_every": 16, "checkpoint_every": 64},
+            "sampling": {"count": 100},
+        },
+        "stackgan_1": {
+            "training": {"images": 192, "log_every": 8, "checkpoint_every": 32, "milestones": [0, 32]},
+            "sampling": {"count": 100},
+        },
+        "stackgan": {
+            "training": {"images": 192, "log_every": 8, "checkpoint_every": 32, "milestones": [0, 32]},
+            "sampling": {"count": 100},
+        },
     },
 }
 
@@ -332,7 +348,7 @@ def begin(project: Project) -> None:
     apply_profile("smoke", project.root)
     apply_profile("tiny", project.root)
     kept = {name: project.parameter(f"variants.{name}") for name in TINY["variants"]}  # one of each kind is enough
-    project.change(variants=kept)
+    project.change(variants=kept, pairs={"edges": project.parameter("pairs.edges")})
     project.git("init", "-q")
     project.git("add", "-A")
     project.git("commit", "-qm", "begin")

@@ -114,7 +114,8 @@ MISTAKES = [
     (
         "prophile",
         "x",
-        "prophile: unknown key; expected one of profile, compute, digits, stacked, ring, faces, evaluation, variants",
+        "prophile: unknown key; expected one of profile, compute, digits, stacked, ring, faces, captions, "
+        "pairs, evaluation, variants",
     ),
     (
         "compute.thread",
@@ -148,7 +149,8 @@ MISTAKES = [
     (
         "variants.gan.system",
         "diffusion",
-        "variants.gan.system: found 'diffusion'; expected one of autoencoder, classifier, features, gan, vae",
+        "variants.gan.system: found 'diffusion'; expected one of autoencoder, classifier, contrastive, features, gan, "
+        "pix2pix, stackgan, vae",
     ),
     (
         "variants.progan.training.images",
@@ -163,7 +165,11 @@ MISTAKES = [
         "variants.gan.objective.loss: found 'cross_entropy'; expected one",
     ),
     ("variants.gan.extractor", "dcgan", "variants.gan.extractor is 'dcgan'; expected a classifier: "),
-    ("variants.gan.data", "cats", "variants.gan.data: found 'cats'; input should be 'digits', 'stacked', 'ring' or"),
+    (
+        "variants.gan.data",
+        "cats",
+        "variants.gan.data is 'cats'; expected one of digits, stacked, ring, faces, captions, edg",
+    ),
     ("variants.gan.training", None, "variants.gan.training: missing; add it"),
     ("variants.gan.objective.loss", None, "variants.gan.objective.loss: missing; add it"),
     ("digits.source", "minst", "digits: source is 'minst'; expected one of embedded, mnist"),
@@ -298,7 +304,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(mistake,
 def test_more_mistakes_are_counted(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("profile: 1\ncompute: 2\n")
-    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 7 more\)$"):
+    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 9 more\)$"):
         load(file)
 
 

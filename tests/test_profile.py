@@ -130,7 +130,7 @@ def test_text_is_taken_as_it_stands(root, path):
         ("faces.source", "'faces.source': expected KEY=VALUE, as in faces.source=/home/me/pictures"),
         ("=3", "'=3': expected KEY=VALUE"),
         ("faces..limit=3", "'faces..limit=3': expected KEY=VALUE"),
-        ("faces.sauce=x", "faces.sauce: no such key in params.yaml; expected one of source, group"),
+        ("faces.sauce=x", "faces.sauce: no such key in params.yaml; expected one of source, size, group"),
         ("variants.gna.training.images=5", "variants.gna.training.images: no such key in params.yaml; expected one of"),
         ("variants.gan.network.hiden=5", "variants.gan.network.hiden: no such key in params.yaml; expected one of"),
         ("variants=5", "variants: found 5"),

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from reprogan.config import INCEPTION, PARAMS_FILE, TOY_FACES, Parameters
+from reprogan.config import INCEPTION, PARAMS_FILE, PREPARED_FACES, TOY_FACES, Parameters
+from reprogan.data import pairs
 from reprogan.errors import UserError
 from reprogan.models import architecture
 from reprogan.models.trained import DESCRIPTION
@@ -31,10 +32,17 @@ def check_extractors(params: Parameters, root: Path) -> None:
             )
 
 
-def check_faces(params: Parameters, root: Path) -> None:
-    """Raise UserError if there is nothing at `faces.source`, which is taken from `root` on."""
+def check_sources(params: Parameters, root: Path) -> None:
+    """Raise UserError if what faces, captions or pairs are made of is not there; paths are taken from `root` on."""
     if not (root / params.faces.source).exists():
         raise UserError(
             f"{PARAMS_FILE}: faces.source is {params.faces.source!r}; no such file or folder; expected an HDF5 file, a "
             f"zip or a folder of pictures, or {TOY_FACES}, which draws toy faces"
         )
+    if params.captions.table != PREPARED_FACES and not (root / params.captions.table).is_file():
+        raise UserError(
+            f"{PARAMS_FILE}: captions.table is {params.captions.table!r}; no such file; expected a CSV file, or "
+            f"{PREPARED_FACES}, which carries captions if faces are toy faces"
+        )
+    for name, block in params.pairs.items():
+        pairs.check(name, block, root)

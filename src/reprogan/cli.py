@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
-from reprogan.config import EXTRACTORS, Parameters, load
+from reprogan.config import ENCODERS, Parameters, load
 from reprogan.entry import checkout_root, exit_status, pin_instruction_set
+
+_HERE = click.Path(path_type=Path, resolve_path=True)
+"""A path that the caller gives from where they are, not from the repository's root."""
 
 
 def _in_repository(work: Callable[..., None]) -> Callable[..., None]:
@@ -52,6 +55,27 @@ def doctor(params: Parameters, fall_back_offline: bool) -> None:
             examination.fall_back_offline(Path.cwd())
         else:
             raise examination.nothing_serves(params)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def repro(arguments: tuple[str, ...]) -> None:
+    """As `dvc repro`, and faster: torch is loaded once for all stages. Takes what that takes."""
+    from reprogan import warm
+
+    found: warm.Stage | int = 0
+
+    def start() -> None:
+        nonlocal found
+        os.chdir(checkout_root())
+        pin_instruction_set(load().compute)
+        found = warm.repro(list(arguments))
+
+    status = exit_status(start)
+    if isinstance(found, warm.Stage):
+        found.run()
+    else:
+        sys.exit(found or status)
 
 
 @main.command()
@@ -106,6 +130,40 @@ def publish(params: Parameters, variants: tuple[str, ...]) -> None:
         params.variant(name)
     for published in publish_variants(params, Path.cwd(), list(variants) or None):
         click.echo(published)
+
+
+@main.command()
+@click.argument("variant")
+@click.option("--count", default=16, show_default=True, type=click.IntRange(1, 10_000), help="Images that are drawn.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Another seed, other images.")
+@click.option("--class", "class_", metavar="NAME", help="Of a conditional model: this class alone.")
+@click.option("--text", help="Of a model that reads captions: what is to be seen.")
+@click.option("--image", type=_HERE, help="Of a model that translates: the picture.")
+@click.option("--out", type=_HERE, help="The PNG file.  [default: VARIANT.png in the repository]")
+@_in_repository
+def sample(
+    params: Parameters,
+    variant: str,
+    count: int,
+    seed: int,
+    class_: str | None,
+    text: str | None,
+    image: Path | None,
+    out: Path | None,
+) -> None:
+    """Draw images from the trained VARIANT and write them as one picture.
+
+    The same seed draws the same images: those of `samples/VARIANT` are the first of its own.
+    """
+    from reprogan.models import trained  # torch may load now: the instruction set is pinned
+    from reprogan.sampling.asked import Asked, write_picture
+    from reprogan.training.device import set_up_device
+
+    params.variant(variant)
+    model = trained.load(Path("models") / variant, set_up_device(params.compute))
+    out = out or Path(f"{variant}.png")
+    for line in write_picture(model, Asked(count, seed, class_, text, image), out):
+        click.echo(line)
 
 
 @main.command()
@@ -167,7 +225,7 @@ def seeds(params: Parameters, variants: tuple[str, ...], seeds: tuple[int, ...])
     """
     from reprogan.bench.seeds import markdown, outcomes
 
-    names = variants or tuple(name for name in params.variants if params.variant(name).system not in EXTRACTORS)
+    names = variants or tuple(name for name in params.variants if params.variant(name).system not in ENCODERS)
     for name in names:
         params.variant(name)
     click.echo(markdown({name: outcomes(params, Path.cwd(), name, seeds or (1, 2, 3)) for name in names}))

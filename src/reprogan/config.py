@@ -20,8 +20,17 @@ PARAMS_FILE = "params.yaml"
 EMBEDDED = "embedded"
 EXTRACTORS = ("classifier", "features")
 """The systems whose models scores are read with."""
+ENCODERS = (*EXTRACTORS, "contrastive")
+"""The systems whose models make no images: they are scored by what they say of held-out ones."""
 INCEPTION = "inception"  # an extractor that is brought, not trained: models/inception
 IMPORTED = "imported"  # the system of such a model
+DATA_SETS = ("digits", "stacked", "ring", "faces", "captions")
+"""What data there is beside the pairs, which have names of their own."""
+NO_UPSTREAM = "data/checked"
+"""The upstream model of a variant that begins with no other's: dvc.yaml asks for a path, and this never changes."""
+PREPARED_FACES = "data/processed/faces.h5"
+TASKS = "src/reprogan/data/tasks"
+"""Where the code is that makes sources for translation of images."""
 TOY_FACES = "src/reprogan/data/toyfaces"
 """The source of faces that are drawn: by the code that is there."""
 
@@ -111,6 +120,7 @@ class Faces(Strict):
     """What `prepare_faces` prepares: squares of 128×128 from pictures of the user's, or toy faces."""
 
     source: str = Field(min_length=1, description="an HDF5 file, a zip or a folder; or TOY_FACES")
+    size: int = Field(ge=8, le=1024, description="pixels a side of the squares; toy faces have 128")
     group: str | None = Field(description="of the HDF5 file; null: the only one with pictures")
     limit: int | None = Field(ge=2, description="pictures that are read, from the first on; null: all")
     resize: Literal["none", "shorter_side"]
@@ -120,6 +130,34 @@ class Faces(Strict):
     test_share: float = Field(gt=0, lt=1, description="share of the pictures that is held out, by a hash of the key")
     compression: Literal["none", "gzip"]
     toyfaces: ToyFaces
+
+
+class Columns(Strict):
+    """Where a table of captions has a picture's name and its caption."""
+
+    file: str = Field(min_length=1)
+    caption: str = Field(min_length=1)
+
+
+class Captions(Strict):
+    """What `prepare_captions` prepares: the prepared faces that have captions, and the words of these as tokens."""
+
+    table: str = Field(min_length=1, description="the prepared faces, if they carry captions; or a CSV file")
+    columns: Columns
+    without: Literal["error", "skip"] = Field(description="what becomes of a picture without a caption")
+    least: int = Field(ge=1, description="how often a word occurs in the training captions to be in the vocabulary")
+    train: int | None = Field(ge=2, description="training images; null: all")
+    test: int | None = Field(ge=1, description="held-out images; null: all")
+
+
+class Pairs(Strict):
+    """What `prepare_pairs` prepares under one name: images of a prepared set, and beside each its source."""
+
+    data: Literal["digits", "stacked", "faces"]
+    sources: str = Field(min_length=1, description="a file of TASKS, which makes them; or pictures, as for faces")
+    options: dict[str, Any]
+    train: int | None = Field(ge=2, description="training pairs; null: all")
+    test: int | None = Field(ge=1, description="held-out pairs; null: all")
 
 
 class Schedule(Strict):
@@ -173,12 +211,20 @@ class View(Strict):
     per_class: int | None = Field(ge=1, description="training images of each class; null: all")
 
 
+class Upstream(Strict):
+    """The model that a variant's training begins with and holds from then on; or NO_UPSTREAM."""
+
+    model: str = Field(description="models/<variant>, or NO_UPSTREAM")
+    code: str = Field(description="the file of its architecture, where it is not the variant's own, or NO_UPSTREAM")
+
+
 class Variant(Strict):
     """One model: which system trains which architecture on which data, and with which settings."""
 
     system: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     architecture: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    data: Literal["digits", "stacked", "ring", "faces"]
+    data: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="one of DATA_SETS or a name under pairs")
+    upstream: Upstream
     view: View
     extractor: str
     extractor_architecture: str
@@ -204,6 +250,8 @@ class Parameters(Strict):
     stacked: Stacked
     ring: Ring
     faces: Faces
+    captions: Captions
+    pairs: dict[str, Pairs]
     evaluation: Evaluation
     variants: dict[str, Variant]
 
@@ -213,11 +261,59 @@ class Parameters(Strict):
         _refuse_odd_names("variant", variants)
         return variants
 
+    @field_validator("pairs")
+    @classmethod
+    def _pairs_are_files(cls, pairs: dict[str, Pairs]) -> dict[str, Pairs]:
+        _refuse_odd_names("pairs", pairs)
+        if taken := [name for name in pairs if name in DATA_SETS]:
+            raise ValueError(f"pairs {taken[0]!r}: the name of other data; expected none of {', '.join(DATA_SETS)}")
+        return pairs
+
+    @model_validator(mode="after")
+    def _toy_faces_have_one_size(self) -> "Parameters":
+        if Path(self.faces.source) == Path(TOY_FACES) and self.faces.size != 128:
+            raise ValueError(f"faces.size is {self.faces.size}; toy faces are drawn at 128; expected that")
+        return self
+
+    @model_validator(mode="after")
+    def _data_is_prepared(self) -> "Parameters":
+        known = [*DATA_SETS, *self.pairs]
+        for name, variant in self.variants.items():
+            if variant.data not in known:
+                raise ValueError(f"variants.{name}.data is {variant.data!r}; expected one of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _upstreams_fit(self) -> "Parameters":
+        for name, variant in self.variants.items():
+            others = sorted(self._upstream_architectures(name) - {variant.architecture})
+            expected = [f"src/reprogan/models/{other}.py" for other in others] or [NO_UPSTREAM]
+            if [variant.upstream.code] != expected:  # dvc.yaml cannot look into another block
+                raise ValueError(
+                    f"variants.{name}.upstream.code is {variant.upstream.code!r}; expected "
+                    f"{' and '.join(expected)}, as upstream.model is {variant.upstream.model}"
+                )
+        return self
+
+    def _upstream_architectures(self, name: str) -> set[str]:
+        """Those of the models that a variant's training begins with, and of what these began with."""
+        seen, found = [name], set()
+        while (model := self.variants[seen[-1]].upstream.model) != NO_UPSTREAM:
+            before = model.removeprefix("models/")
+            if before == model or before not in self.variants or before in seen:
+                others = ", ".join(f"models/{other}" for other in self.variants if other not in seen)
+                raise ValueError(
+                    f"variants.{seen[-1]}.upstream.model is {model!r}; expected {NO_UPSTREAM} or one of {others}"
+                )
+            seen.append(before)
+            found.add(self.variants[before].architecture)
+        return found
+
     @model_validator(mode="after")
     def _views_fit(self) -> "Parameters":
         for name, variant in self.variants.items():
             whole = (variant.view.size, variant.view.classes, variant.view.per_class) == (None, None, None)
-            if not whole and (variant.data != "digits" or variant.system in EXTRACTORS):
+            if not whole and (variant.data != "digits" or variant.system in ENCODERS):
                 raise ValueError(
                     f"variants.{name}.view is for generators of digits; expected size, classes and per_class null"
                 )
@@ -227,7 +323,7 @@ class Parameters(Strict):
     def _extractors_fit(self) -> "Parameters":
         for name, variant in self.variants.items():
             where = f"variants.{name}.extractor"
-            needs_none = variant.system in EXTRACTORS or variant.data == "ring"
+            needs_none = variant.system in ENCODERS or variant.data == "ring"
             if needs_none and variant.extractor != name:
                 raise ValueError(f"{where} is {variant.extractor!r}; expected {name!r}, itself")
             if variant.extractor == INCEPTION and variant.data == "faces" and not needs_none:

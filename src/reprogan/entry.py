@@ -1,6 +1,7 @@
 """How a stage or a command starts and how it fails: repository root, instruction set, one-line errors."""
 
 import errno
+import gc
 import os
 import platform
 import sys
@@ -81,6 +82,7 @@ def run_stage(work: Callable[[Parameters, list[str]], None]) -> None:
     def start() -> None:
         os.chdir(checkout_root())
         stop_with_parent()
+        gc.set_threshold(50_000)  # torch loads 200,000 objects that all stay: looking for garbage there takes 0.3 s
         params = load()
         pin_instruction_set(params.compute)
         work(params, sys.argv[1:])

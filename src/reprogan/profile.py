@@ -17,22 +17,23 @@ from reprogan.errors import UserError
 def apply_profile(name: str, root: Path) -> list[str]:
     """Merge `profiles/<name>.yaml` into `params.yaml` below `root`; return a line a changed value.
 
-    Overrides of variants that params.yaml does not have are left out. Raises UserError, and leaves params.yaml as it
-    was, for an unknown profile or a result that does not validate.
+    Overrides of variants and pairs that params.yaml does not have are left out. Raises UserError, and leaves
+    params.yaml as it was, for an unknown profile or a result that does not validate.
     """
     folder = root / "profiles"
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise UserError(f"profiles/{name}.yaml: no such profile; expected one of {known}")
+        profiles = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise UserError(f"profiles/{name}.yaml: no such profile; expected one of {profiles}")
     overrides = read_yaml(path)
     if not isinstance(overrides, dict):
         raise UserError(
             f"profiles/{name}.yaml: found {overrides!r}; expected blocks of params.yaml with their overrides"
         )
-    known = read_yaml(root / PARAMS_FILE)["variants"]
-    if "variants" in overrides:
-        overrides["variants"] = {v: block for v, block in overrides["variants"].items() if v in known}
+    known = read_yaml(root / PARAMS_FILE)
+    for kind in ("variants", "pairs"):
+        if kind in overrides:
+            overrides[kind] = {name: block for name, block in overrides[kind].items() if name in known[kind]}
     return _apply(overrides, root, f"profiles/{name}.yaml: ")
 
 
@@ -60,8 +61,13 @@ def set_values(assignments: Sequence[str], root: Path) -> list[str]:
         if not isinstance(inner, dict):
             raise UserError(f"{key}: set above as a whole already; give one of the two")
         is_text = isinstance(there, str) and text != "null"
-        inner[last] = text if is_text else _value(text, key)
+        value = text if is_text else _value(text, key)
+        inner[last] = _Whole(value) if isinstance(value, dict) else value
     return _apply(overrides, root, "")
+
+
+class _Whole(dict[str, Any]):
+    """A block that takes the place of what is there, instead of being merged into it."""
 
 
 def _value(text: str, key: str) -> Any:
@@ -97,9 +103,9 @@ def _apply(overrides: dict[str, Any], root: Path, where: str) -> list[str]:
 def _merge(into: CommentedMap, overrides: dict[str, Any], prefix: str) -> list[str]:
     changes: list[str] = []
     for key, value in overrides.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
+        if isinstance(value, dict) and not isinstance(value, _Whole) and isinstance(into.get(key), dict):
             changes += _merge(into[key], value, f"{prefix}{key}.")
         elif into.get(key) != value:
             changes.append(f"{prefix}{key}: {into.get(key)} -> {value}")
-            into[key] = value
+            into[key] = dict(value) if isinstance(value, _Whole) else value
     return changes

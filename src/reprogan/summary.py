@@ -52,6 +52,14 @@ def _scores(metrics: dict[str, Any]) -> str:
     if "attribute_distance" in metrics:
         floor = metrics["attribute_distance_floor"]
         parts.append(f"attributes {100 * metrics['attribute_distance']:.0f} % apart (floor {100 * floor:.0f})")
+    if "l1" in metrics:
+        parts.append(f"L1 {metrics['l1']:.3f}, PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}")
+    if "retrieval_accuracy" in metrics:
+        among = f"{100 * metrics['retrieval_accuracy']:.1f} % of captions found among {metrics['retrieval_among']}"
+        parts.append(among)
+    if "named_accuracy" in metrics:
+        chance = 100 * metrics["named_accuracy_chance"]
+        parts.append(f"{100 * metrics['named_accuracy']:.0f} % of what they name (chance {chance:.0f})")
     if "conditional_accuracy" in metrics:
         parts.append(f"{100 * metrics['conditional_accuracy']:.1f} % of the class asked for")
     if "high_quality_share" in metrics:

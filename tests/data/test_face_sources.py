@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from reprogan.data.faces.crop import SIZE, TooSmall, centre, square
+from reprogan.data.faces.crop import TooSmall, centre, square
 from reprogan.data.faces.sources import Unreadable, in_order, listed, open_source
 from reprogan.errors import UserError
+
+SIZE = 128
 
 COUNT = 12
 
@@ -271,7 +273,7 @@ def test_bombs_are_not_unpacked(tmp_path, monkeypatch):
 def test_the_crop_begins_at_half_the_length_minus_64(height, width):
     rows, columns = np.mgrid[0:height, 0:width]
     pixels = np.stack([rows, columns, rows + columns], 2)
-    cut = centre(pixels)
+    cut = centre(pixels, SIZE)
     assert cut.shape == (SIZE, SIZE, 3)
     assert cut[0, 0, :2].tolist() == [height // 2 - 64, width // 2 - 64]
     assert cut[-1, -1, :2].tolist() == [height // 2 + 63, width // 2 + 63]
@@ -279,7 +281,7 @@ def test_the_crop_begins_at_half_the_length_minus_64(height, width):
 
 def test_a_square_has_its_channels_first():
     (pixels,) = pictures(1)
-    found = square(Image.fromarray(pixels), "none", pad=False)
+    found = square(Image.fromarray(pixels), "none", pad=False, size=SIZE)
     assert found.dtype == np.uint8 and found.flags.c_contiguous
     assert np.array_equal(found, pixels[45:173, 25:153].transpose(2, 0, 1))
 
@@ -288,8 +290,8 @@ def test_a_square_has_its_channels_first():
 def test_small_pictures_are_refused_or_padded_about_their_middle(height, width):
     picture = Image.fromarray(np.full((height, width, 3), 200, np.uint8))
     with pytest.raises(TooSmall):
-        square(picture, "none", pad=False)
-    found = square(picture, "none", pad=True)
+        square(picture, "none", pad=False, size=SIZE)
+    found = square(picture, "none", pad=True, size=SIZE)
     assert found.shape == (3, SIZE, SIZE)
     rows, columns = np.nonzero(found[0])
     assert len(np.unique(rows)) == min(height, SIZE) and len(np.unique(columns)) == min(width, SIZE)
@@ -301,11 +303,11 @@ def test_small_pictures_are_refused_or_padded_about_their_middle(height, width):
 @pytest.mark.parametrize(("height", "width"), [(218, 178), (300, 601), (64, 50), (1000, 131)])
 def test_the_shorter_side_is_scaled_to_the_square(height, width):
     picture = Image.fromarray(np.full((height, width, 3), 90, np.uint8))
-    found = square(picture, "shorter_side", pad=False)
+    found = square(picture, "shorter_side", pad=False, size=SIZE)
     assert found.shape == (3, SIZE, SIZE) and (found == 90).all()
 
 
 def test_scaling_is_pillows_own():
     picture = Image.fromarray(pictures(1, (256, 384))[0])
     expected = np.asarray(picture.resize((192, 128), Image.Resampling.LANCZOS))[:, 32:160].transpose(2, 0, 1)
-    assert np.array_equal(square(picture, "shorter_side", pad=False), expected)
+    assert np.array_equal(square(picture, "shorter_side", pad=False, size=SIZE), expected)

@@ -44,7 +44,7 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40)])
 def test_gives_back_what_was_written(tmp_path, shape):
     train, test = arrays(12, shape), arrays(6, shape)
-    path = write(tmp_path / "set.h5", train=train, test=test)
+    path = write(tmp_path / "faces.h5", train=train, test=test)
     assert hdf5.describe(path) == hdf5.Description("a set", CLASSES, SOURCES, shape, {"train": 12, "test": 6})
     for split, written in (("train", train), ("test", test)):
         found = hdf5.read(path, split)
@@ -60,7 +60,7 @@ def points(count: int, shape: tuple[int, int, int] = hdf5.POINT, dtype: type = n
 
 def test_gives_points_back_with_every_bit(tmp_path):
     train, test = points(12), points(6)
-    path = write(tmp_path / "set.h5", train=train, test=test)
+    path = write(tmp_path / "faces.h5", train=train, test=test)
     found = hdf5.describe(path)
     assert found == hdf5.Description("a set", CLASSES, SOURCES, (2, 1, 1), {"train": 12, "test": 6}, points=True)
     assert str(found) == "a set, 12 train and 6 test points, 3 classes"
@@ -70,7 +70,7 @@ def test_gives_points_back_with_every_bit(tmp_path):
 
 
 def test_images_describe_themselves(tmp_path):
-    found = hdf5.describe(write(tmp_path / "set.h5", train=arrays(12, (3, 32, 40)), test=arrays(6, (3, 32, 40))))
+    found = hdf5.describe(write(tmp_path / "faces.h5", train=arrays(12, (3, 32, 40)), test=arrays(6, (3, 32, 40))))
     assert not found.points and str(found) == "a set, 12 train and 6 test images of 32×40, 3 classes"
 
 
@@ -82,9 +82,9 @@ def test_floats_that_are_no_points_are_refused(tmp_path, shape, dtype):
     found = points(12, shape, dtype).images
     said = f"images are {found.dtype} {found.shape}; expected uint8 (N, C, H, W)"
     with pytest.raises(ValueError) as refused:
-        write(tmp_path / "set.h5", train=points(12, shape, dtype), test=points(6, shape, dtype))
+        write(tmp_path / "faces.h5", train=points(12, shape, dtype), test=points(6, shape, dtype))
     assert str(refused.value) == f"train: {said}"
-    path = write(tmp_path / "set.h5")
+    path = write(tmp_path / "faces.h5")
     with h5py.File(path, "r+") as file:
         del file["train/images"]
         file["train/images"] = found
@@ -104,7 +104,7 @@ def test_equal_input_gives_equal_bytes_in_every_process(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs setrlimit")
 def test_a_full_disk_is_an_error_with_number_and_name_wherever_it_comes(tmp_path):
     """At any byte: HDF5 told of it would now and then crash. In a process of its own, for the limit and the crash."""
-    path = write(tmp_path / "set.h5")
+    path = write(tmp_path / "faces.h5")
     program = f"""
 import errno, resource, signal, test_hdf5
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -137,13 +137,13 @@ def test_a_disk_without_room(tmp_path, monkeypatch):
 
     monkeypatch.setattr(hdf5, "open", lambda path, mode, buffering: Full(path, "w+"), raising=False)
     with pytest.raises(OSError, match="No space left") as refused:
-        write(tmp_path / "set.h5")
-    assert (refused.value.errno, refused.value.filename) == (errno.ENOSPC, str(tmp_path / "set.h5"))
+        write(tmp_path / "faces.h5")
+    assert (refused.value.errno, refused.value.filename) == (errno.ENOSPC, str(tmp_path / "faces.h5"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_datasets_are_contiguous(tmp_path):
-    with h5py.File(write(tmp_path / "set.h5")) as file:
+    with h5py.File(write(tmp_path / "faces.h5")) as file:
         assert file["train/images"].chunks is None and file["train/images"].compression is None
 
 
@@ -161,12 +161,12 @@ def test_datasets_are_contiguous(tmp_path):
 )
 def test_writes_nothing_that_it_would_not_read(tmp_path, changes):
     with pytest.raises(ValueError):
-        write(tmp_path / "set.h5", **changes)
+        write(tmp_path / "faces.h5", **changes)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):
-    path = write(tmp_path / "set.h5")
+    path = write(tmp_path / "faces.h5")
     before = path.read_bytes()
     with pytest.raises(RuntimeError, match="ours"), hdf5.create(path) as file:
         file["half"] = np.zeros(1000)
@@ -175,19 +175,19 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
 
 
 def test_refuses_a_missing_file(tmp_path):
-    assert "no such file" in refusal(tmp_path / "set.h5")
+    assert "no such file" in refusal(tmp_path / "faces.h5")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x1f\x8b" * 4000])
 def test_refuses_what_is_not_hdf5(tmp_path, content):
-    path = tmp_path / "set.h5"
+    path = tmp_path / "faces.h5"
     path.write_bytes(content)
     assert "not an HDF5 file" in refusal(path)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_refuses_a_truncated_file(tmp_path, share):
-    path = write(tmp_path / "set.h5")
+    path = write(tmp_path / "faces.h5")
     os.truncate(path, int(path.stat().st_size * share))
     assert f"{path}: truncated; expected a container" in refusal(path)
 
@@ -256,7 +256,7 @@ def edit_negative_label(file: h5py.File) -> None:
     ],
 )
 def test_refuses_another_schema(tmp_path, edit, said):
-    path = write(tmp_path / "set.h5")
+    path = write(tmp_path / "faces.h5")
     with h5py.File(path, "r+") as file:
         edit(file)
     assert said in refusal(path)

@@ -320,6 +320,7 @@ OTHERS = {
     "digit_features": "score_extractor",
     "cnn_classifier": "score_extractor",
     "face_features": "score_extractor",
+    "caption_features": "score_captions",
     "ring_gan": "score_points",
     "ring_r3gan": "score_points",
     "stacked_dcgan": "score_stacked",
@@ -328,7 +329,7 @@ OTHERS = {
 
 
 def test_each_variant_is_scored_as_its_data_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for scorer in ("score_extractor", "score_points", "score_stacked", "score_generator"):
+    for scorer in ("score_extractor", "score_points", "score_stacked", "score_captions", "score_generator"):
         monkeypatch.setattr(scores, scorer, lambda *given, scorer=scorer: (scorer, *given))
     params = config.load(ROOT / "params.yaml")
     assert OTHERS.keys() < params.variants.keys()
@@ -340,6 +341,7 @@ def test_each_variant_is_scored_as_its_data_asks(monkeypatch: pytest.MonkeyPatch
             "score_extractor": (judge, data, samples, evaluation),
             "score_points": (samples, data, evaluation),
             "score_stacked": (samples, data, judge, evaluation),
+            "score_captions": (judge, data, samples, evaluation),
             "score_generator": (samples, data, judge, evaluation, variant.view),
         }
         scorer = OTHERS.get(name, "score_generator")

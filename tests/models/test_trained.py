@@ -113,5 +113,7 @@ def test_the_weights_that_name_the_model(tmp_path, name):
 
 def test_no_main_weights(tmp_path):
     (tmp_path / "encoder.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match=r"no generator.safetensors, decoder.safetensors, classifier.safetensors; run"):
+    with pytest.raises(
+        UserError, match=r"no generator.safetensors, decoder.safetensors, classifier.safetensors, text_"
+    ):
         trained.main_weights(tmp_path)

@@ -8,7 +8,20 @@ import json
 import sys
 from pathlib import Path
 
-from reprogan.config import TOY_FACES, Compute, Evaluation, Faces, Ring, ToyFaces, Variant
+from reprogan.config import (
+    NO_UPSTREAM,
+    TASKS,
+    TOY_FACES,
+    Captions,
+    Columns,
+    Compute,
+    Evaluation,
+    Faces,
+    Pairs,
+    Ring,
+    ToyFaces,
+    Variant,
+)
 from reprogan.entry import pin_instruction_set
 
 COMPUTE = Compute(device="cpu", threads=1, isa="avx2", precision="float32", channels_last=True)
@@ -18,6 +31,7 @@ RATES = {side: {"learning_rate": 1e-3, "betas": [0.5, 0.999]} for side in ("gene
 GAME = {"n_critic": 1, "penalty": 0.0, "clip": None, "burn_in": None, **RATES}
 FACES = Faces(
     source=TOY_FACES,
+    size=128,
     group=None,
     limit=None,
     resize="none",
@@ -40,6 +54,7 @@ def variant(
     half_life: int | None,
     data: str = "digits",
     size: int | None = None,
+    upstream: str = NO_UPSTREAM,
 ) -> Variant:
     training = {
         "seed": 1,
@@ -49,13 +64,17 @@ def variant(
         "ema_half_life": half_life,
         "log_every": 32,
         "checkpoint_every": 48,
-        "milestones": [0, 32] if system == "gan" else [],
+        "milestones": [0, 32] if system in ("gan", "pix2pix", "stackgan") else [],
     }
     return Variant.model_validate(
         {
             "system": system,
             "architecture": architecture,
             "data": data,
+            "upstream": {
+                "model": upstream,
+                "code": NO_UPSTREAM if upstream == NO_UPSTREAM else "src/reprogan/models/caption_features.py",
+            },
             "view": SEEN_WHOLE | {"size": size},
             "extractor": "digit_features",
             "extractor_architecture": "digit_features",
@@ -199,6 +218,59 @@ VARIANTS = {
         None,
         data="ring",
     ),
+    "pix2pix": variant(
+        "pix2pix",
+        "unet",
+        {
+            "width": 4,
+            "levels": 6,
+            "dropout": 0.5,
+            "norm": "instance",
+            "patch": 70,
+            "patch_width": 4,
+            "patch_norm": "instance",
+            "init_std": 0.02,
+        },
+        {"loss": "non_saturating", "adversarial": 1.0, "l1": 100.0, **RATES},
+        32,
+        40,
+        data="edges",
+    ),
+    "caption_features": variant(
+        "contrastive",
+        "caption_features",
+        {"widths": [8, 8, 8, 8], "word_size": 8, "phrases": [1, 2], "features": 16},
+        {
+            "loss": "contrastive",
+            "learning_rate": 4e-3,
+            "betas": [0.9, 0.99],
+            "weight_decay": 1e-2,
+            "temperature": 0.1,
+        },
+        64,
+        None,
+        data="captions",
+    ),
+    "stackgan_1": variant(
+        "stackgan",
+        "stackgan",
+        {"stage": 1, "latent_size": 8, "condition_size": 8, "filters": 4, "residual_blocks": 0},
+        {"loss": "relativistic", "penalty": 1.0, "kl_weight": 0.1, **RATES},
+        32,
+        40,
+        data="captions",
+        upstream="models/caption_features",
+    ),
+    "stackgan": variant(
+        "stackgan",
+        "stackgan",
+        {"stage": 2, "latent_size": 8, "condition_size": 8, "filters": 4, "residual_blocks": 1},
+        {"loss": "non_saturating", "penalty": 0.0, "kl_weight": 0.1, **RATES},
+        32,
+        40,
+        data="captions",
+        upstream="models/stackgan_1",
+    ),
 }
 
 
@@ -206,11 +278,12 @@ def digests(folder: Path) -> dict[str, str]:
     """Train, sample and score in `folder`: {file: sha256} of all that comes out."""
     import numpy as np
 
-    from reprogan.data import embedded, hdf5, ring
+    from reprogan.data import captions, embedded, hdf5, pairs, ring
     from reprogan.data.faces.prepare import prepare
     from reprogan.evaluation import score
     from reprogan.models import trained
     from reprogan.sampling.generate import generate
+    from reprogan.sampling.sample import sample_variant
     from reprogan.training.run import train_variant
 
     random = np.random.default_rng(1)
@@ -219,10 +292,21 @@ def digests(folder: Path) -> dict[str, str]:
     data = folder / "digits.h5"
     hdf5.write(data, name="noise", classes=CLASSES, sources={}, train=arrays, test=arrays)
     ring.prepare(Ring(seed=1, modes=8, std=0.02, train=300, test=100), folder / "ring.h5")
-    prepare(FACES, folder / "faces.h5")
+    faces = folder / "faces.h5"
+    prepare(FACES, faces)
+    columns = Columns(file="file", caption="caption")
+    told = Captions(table=str(faces), columns=columns, without="error", least=1, train=None, test=None)
+    captions.prepare(told, faces, folder / "captions.h5")
+    edges = Pairs(data="faces", sources=f"{TASKS}/edges.py", options={"sigma": 1.0}, train=None, test=None)
+    pairs.prepare("edges", edges, FACES, faces, folder / "edges.h5")
     for name, block in VARIANTS.items():
         prepared = folder / f"{block.data}.h5"
-        train_variant(name, block, COMPUTE, prepared, scratch=folder / "scratch", out=folder / "models" / name)
+        train_variant(name, block, COMPUTE, prepared, folder / "scratch", folder / "models" / name, folder)
+    for name in ("pix2pix", "stackgan"):
+        block = VARIANTS[name]
+        sampling = block.sampling
+        data_of = folder / f"{block.data}.h5"
+        sample_variant(folder / "models" / name, data_of, block.view, sampling, COMPUTE, folder / "samples" / name)
     evaluation = Evaluation(seed=1, count=100)
     for name in ("gan", "dcgan"):
         samples = folder / "samples" / f"{name}.h5"
@@ -231,12 +315,15 @@ def digests(folder: Path) -> dict[str, str]:
             file.create_dataset("images", data=np.concatenate([block.numpy() for block in blocks]))
         scores = score.score_generator(samples, data, folder / "models/digit_features", evaluation)
         score.write_metrics(folder / "metrics" / f"{name}.json", scores)
+    for name in ("pix2pix", "stackgan"):
+        samples, data_of = folder / "samples" / name / "samples.h5", folder / f"{VARIANTS[name].data}.h5"
+        scores = score.score_generator(samples, data_of, folder / "models/face_features", evaluation)
+        score.write_metrics(folder / "metrics" / f"{name}.json", scores)
     accuracy = score.score_classifier(folder / "models/digit_features", data, evaluation)
     score.write_metrics(folder / "metrics/digit_features.json", accuracy)
     files = [
         data,
-        folder / "faces.h5",
-        folder / "ring.h5",
+        *(folder / f"{name}.h5" for name in ("faces", "captions", "edges", "ring")),
         *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*"))),
     ]
     return {

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 CLASSIFIERS = ("digit_features", "cnn_classifier")
-EXTRACTORS = (*CLASSIFIERS, "face_features")
+EXTRACTORS = (*CLASSIFIERS, "face_features", "caption_features")
 GANS = ("gan", "dcgan", "ring_gan", "progan")
-DRAWN = (*GANS, "vae")
+STAGES = ("stackgan_1", "stackgan")
+DRAWN = (*GANS, "vae", "pix2pix_edges", *STAGES)
 DRAWING_UP = {"report", "publish"}  # look at every variant's block, by way of what `check` puts out
 
 
@@ -66,6 +67,16 @@ EDITS = {
     ),
     "evaluation.count": (parameter("evaluation.count", 100), {"check"} | stages("evaluate", *EXTRACTORS, *DRAWN)),
     "profile": (parameter("profile", "another name"), {"check"}),
+    "captions.least": (parameter("captions.least", 3), {"check", "prepare_captions"}),
+    "pairs.edges.options": (parameter("pairs.edges.options", {"sigma": 2.0}), {"check", "prepare_pairs@edges"}),
+    "variants.stackgan.training": (
+        parameter("variants.stackgan.training.images", 64),
+        {"check"} | stages("train", "stackgan"),
+    ),
+    "variants.stackgan.upstream": (
+        parameter("variants.stackgan.upstream.model", "models/caption_features"),
+        {"check"} | stages("train", "stackgan"),
+    ),
     "ring.std": (parameter("ring.std", 0.03), {"check", "prepare_ring"}),
     "stacked.seed": (parameter("stacked.seed", 2), {"check", "prepare_stacked"}),
     "a comment in params.yaml": (comment, {"check"}),
@@ -84,6 +95,29 @@ EDITS = {
         | stages("sample", "cnn_classifier")
         | stages("evaluate", "cnn_classifier"),
     ),
+    "models/stackgan.py": (
+        code("src/reprogan/models/stackgan.py"),
+        {"check", "publish"} | stages("train", *STAGES) | stages("sample", *STAGES),
+    ),
+    "models/caption_features.py": (
+        code("src/reprogan/models/caption_features.py"),
+        {"check", "publish"}
+        | stages("train", "caption_features", *STAGES)
+        | stages("sample", "caption_features", *STAGES)
+        | stages("evaluate", "caption_features"),
+    ),
+    "models/unet.py": (
+        code("src/reprogan/models/unet.py"),
+        {"check", "publish"} | stages("train", "pix2pix_edges") | stages("sample", "pix2pix_edges"),
+    ),
+    "systems/pix2pix.py": (code("src/reprogan/systems/pix2pix.py"), {"check"} | stages("train", "pix2pix_edges")),
+    "losses/contrastive.py": (
+        code("src/reprogan/losses/contrastive.py"),
+        {"check"} | stages("train", "caption_features"),
+    ),
+    "data/tasks/edges.py": (code("src/reprogan/data/tasks/edges.py"), {"check", "prepare_pairs@edges"}),
+    "data/tasks/grey.py": (code("src/reprogan/data/tasks/grey.py"), {"check"}),
+    "data/text.py": (code("src/reprogan/data/text.py"), {"prepare_captions"}),
     "systems/gan.py": (code("src/reprogan/systems/gan.py"), {"check"} | stages("train", *GANS)),
     "systems/vae.py": (code("src/reprogan/systems/vae.py"), {"check"} | stages("train", "vae")),
     "losses/bernoulli.py": (code("src/reprogan/losses/bernoulli.py"), {"check"} | stages("train", "vae")),
@@ -99,9 +133,12 @@ EDITS = {
         {"check", "publish"} | stages("train", "progan") | stages("sample", "progan"),
     ),
     "systems/features.py": (code("src/reprogan/systems/features.py"), {"check"} | stages("train", "face_features")),
-    "faces.toyfaces": (parameter("faces.toyfaces.count", 61), {"check", "prepare_faces"}),
-    "data/toyfaces/": (code("src/reprogan/data/toyfaces/hair.py"), {"prepare_faces"}),
-    "data/faces/": (code("src/reprogan/data/faces/crop.py"), {"prepare_faces"}),
+    "faces.toyfaces": (
+        parameter("faces.toyfaces.count", 61),
+        {"check", "prepare_faces", "prepare_pairs@edges"},
+    ),
+    "data/toyfaces/": (code("src/reprogan/data/toyfaces/hair.py"), {"check", "prepare_faces"}),
+    "data/faces/": (code("src/reprogan/data/faces/crop.py"), {"check", "prepare_faces", "prepare_pairs@edges"}),
     "data/ring.py": (code("src/reprogan/data/ring.py"), {"prepare_ring"}),
     "losses/cross_entropy.py": (
         code("src/reprogan/losses/cross_entropy.py"),

@@ -23,12 +23,12 @@ def test_a_second_repro_runs_nothing(project):
 
 def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     stages = set(pipeline.project.lock()["stages"])
-    variants = ("digit_features", "cnn_classifier", "gan", "dcgan", "vae", "ring_gan", "face_features", "progan")
-    prepared = {f"prepare_{data}" for data in ("digits", "stacked", "ring", "faces")}
+    variants = pipeline.project.parameter("variants")
+    prepared = {f"prepare_{data}" for data in ("digits", "stacked", "ring", "faces", "captions", "pairs@edges")}
     each = {f"{stage}@{variant}" for stage in ("train", "sample", "evaluate") for variant in variants}
     shared = {"code_of_train", "code_of_sample", "code_of_evaluate"}
     assert stages == {"check", "report", "publish"} | shared | prepared | each
-    for variant in ("gan", "dcgan", "ring_gan", "progan"):
+    for variant in ("gan", "dcgan", "ring_gan", "progan", "pix2pix_edges", "stackgan_1", "stackgan"):
         for file in ("model.json", "generator.safetensors", "discriminator.safetensors", "history.csv"):
             assert f"models/{variant}/{file}" in pipeline.digests
         for file in ("samples.h5", "grid.png", "progress.png"):
@@ -38,6 +38,8 @@ def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     assert {"models/vae/encoder.safetensors", "models/vae/decoder.safetensors"} <= set(pipeline.digests)
     for file in ("samples.h5", "grid.png", "reconstructions.png", "latents.png", "progress.png"):
         assert f"samples/vae/{file}" in pipeline.digests
+    assert "models/caption_features/text_encoder.safetensors" in pipeline.digests
+    assert "samples/pix2pix_edges/spread.png" in pipeline.digests and "samples/stackgan/walk.gif" in pipeline.digests
     assert {f"metrics/{variant}.json" for variant in variants} | {"report/index.html"} <= set(pipeline.digests)
 
 
@@ -65,6 +67,7 @@ def test_metrics_and_plots_are_declared(project):
     plots = json.loads(project.dvc("plots", "show", "--json").stdout)["data"]
     assert set(plots) == {
         "GAN losses",
+        "absolute error",
         "classifier losses",
         "discriminator probabilities",
         "gradient norms",

@@ -18,7 +18,9 @@ def kept(project) -> list[dict]:
     return [json.loads(file.read_text()) for file in files]
 
 
-@pytest.mark.parametrize("variant, score", [("ring_gan", "reverse_kl"), ("gan", "frechet_distance")])
+@pytest.mark.parametrize(
+    "variant, score", [("ring_gan", "reverse_kl"), ("gan", "frechet_distance"), ("stackgan", "retrieval_accuracy")]
+)
 def test_from_its_own_seed_a_variant_scores_as_in_the_pipeline(project, pipeline, variant, score):
     own = json.loads((project.root / f"metrics/{variant}.json").read_text())
     first = seeds(project, variant, "--seed", "1", "--seed", "2")

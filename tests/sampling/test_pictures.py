@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.utils import make_grid
 
-from reprogan.sampling.pictures import captioned_row, grid, progress_strip, save_png, scatter
+from reprogan.sampling.pictures import captioned, grid, progress_strip, save_png, scatter
 
 
 def test_every_image_is_in_its_place():
@@ -36,7 +36,7 @@ def test_a_strip_has_a_grid_for_each_milestone():
 
 def test_pictures_of_one_row_keep_their_order():
     shades = [Image.new("RGB", (30, 20), (shade, shade, shade)) for shade in (0, 255)]
-    pixels = np.asarray(captioned_row(shades, ["a", "b"]))
+    pixels = np.asarray(captioned(shades, ["a", "b"]))
     assert (pixels[:20, 2:32] == 0).all() and (pixels[:20, 36:66] == 255).all()
 
 

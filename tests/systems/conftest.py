@@ -30,6 +30,18 @@ CONVOLUTIONAL = {
     "condition": "none",
     "init_std": 0.1,
 }
+UNET = {
+    "width": 4,
+    "levels": 3,
+    "dropout": 0.5,
+    "norm": "instance",
+    "patch": 16,
+    "patch_width": 4,
+    "patch_norm": "instance",
+    "init_std": None,
+}
+CAPTIONS = {"widths": [3, 4], "word_size": 4, "phrases": [1, 2], "features": 5}
+STACKGAN = {"stage": 1, "latent_size": 4, "condition_size": 3, "filters": 1, "residual_blocks": 0}
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "fully_connected": (
         "fully_connected",
@@ -46,6 +58,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         {"layers": "fully_connected", "latent_size": 3, "width": 8, "variational": False},
     ),
     "vae": ("autoencoder", {"layers": "fully_connected", "latent_size": 3, "width": 8, "variational": True}),
+    "unet": ("unet", UNET),
+    "unet batch": ("unet", UNET | {"norm": "batch", "patch_norm": "none"}),
+    "unet alone": ("unet", UNET | {"patch": None}),
+    "caption_features": ("caption_features", CAPTIONS),
+    "stackgan first": ("stackgan", STACKGAN),
+    "stackgan second": ("stackgan", STACKGAN | {"stage": 2, "residual_blocks": 1}),
 }
 
 
@@ -83,13 +101,18 @@ Game = Callable[..., tuple[system.System, dict[str, nn.Module]]]
 
 @pytest.fixture
 def game(double: None) -> Game:
-    """`game(kind, system name, objective)`: a system of float64 networks, and copies of them for a plain loop."""
+    """`game(kind, system name, objective)`: a system of float64 networks, and copies of them for a plain loop.
 
-    def make(kind: str, name: str, objective: dict[str, Any]) -> tuple[system.System, dict[str, nn.Module]]:
+    `shape` is that of the images, 28×28 unless it is said; `given` is what else the networks are made for.
+    """
+
+    def make(
+        kind: str, name: str, objective: dict[str, Any], shape: tuple[int, int, int] = (1, 28, 28), **given: Any
+    ) -> tuple[system.System, dict[str, nn.Module]]:
         torch.manual_seed(1)
         architecture_name, block = NETWORKS[kind]
-        shape = (2, 1, 1) if kind == "multilayer" else (1, 28, 28)
-        networks = architecture.build(architecture_name, block, shape, 10)
+        shape = (2, 1, 1) if kind == "multilayer" else shape
+        networks = architecture.build(architecture_name, block, shape, 10, **given)
         for network in networks.values():
             network.double()
         built = system.build(name, networks, objective, "params.yaml: ")  # its step counters must be float32

@@ -7,8 +7,10 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from reprogan.data.batches import Batch
-from reprogan.systems import vae
+from reprogan.losses.divergence import kl_divergence as kl_divergence_of_codes
 from reprogan.systems.system import Position
+
+NOTHING = Batch(torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64))  # no system here previews held-out images
 
 COUNT = 6
 PIXELS = 28 * 28
@@ -47,7 +49,7 @@ def test_steps_of_an_autoencoder(game, draws, same, loss):
         assert found.item() == pytest.approx(expected.item(), rel=1e-9) and not found.requires_grad
         same(ours, theirs)
     assert ours.losses == ("reconstruction_loss",)
-    assert ours.preview(ours.networks, draws) is None
+    assert ours.preview(ours.networks, draws, NOTHING) is None
 
 
 @pytest.mark.parametrize("loss, kl_weight", [("bernoulli", 1.0), ("bernoulli", 4.0), ("squared_error", 0.25)])
@@ -74,19 +76,30 @@ def test_steps_of_a_variational_autoencoder(game, draws, same, loss, kl_weight):
     assert ("noise", 0) in draws.asked and ("noise", COUNT) in draws.asked
 
 
-def test_the_divergence_is_that_of_normal_distributions():
+@pytest.mark.parametrize("count, size", [(7, 5), (1, 1), (3, 40)])
+def test_the_divergence_is_that_of_normal_distributions(count, size):
     source = torch.Generator().manual_seed(1)
-    mean, log_variance = (2 * torch.randn(7, 5, generator=source) for _ in range(2))
-    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1).mean()
-    torch.testing.assert_close(vae.kl_divergence(mean, log_variance), expected)
-    assert vae.kl_divergence(torch.zeros(3, 2), torch.zeros(3, 2)).item() == 0
+    mean, log_variance = ((2 * torch.randn(count, size, generator=source)).double().requires_grad_() for _ in range(2))
+    standard = Normal(torch.zeros(size).double(), torch.ones(size).double())
+    expected = kl_divergence(Normal(mean, log_variance.exp().sqrt()), standard).sum(1).mean()
+    found = kl_divergence_of_codes(mean, log_variance)
+    torch.testing.assert_close(found, expected)
+    slopes = (torch.autograd.grad(value, (mean, log_variance)) for value in (found, expected))
+    torch.testing.assert_close(*slopes)
+
+
+def test_the_divergence_is_0_at_the_standard_normal_distribution_alone():
+    nothing = torch.zeros(3, 2)
+    assert kl_divergence_of_codes(nothing, nothing).item() == 0
+    for mean, log_variance in ((0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1)):
+        assert kl_divergence_of_codes(nothing + mean, nothing + log_variance).item() > 1e-3
 
 
 def test_the_preview_is_drawn_from_the_prior(game, draws):
     ours, _ = game("vae", "vae", block("bernoulli", kl_weight=1.0))
     seen: list[Tensor] = []
     ours.networks["decoder"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    first = ours.preview(ours.networks, draws)
+    first = ours.preview(ours.networks, draws, NOTHING)
     assert first.shape == (64, 1, 28, 28) and first.dtype == torch.uint8
-    assert torch.equal(ours.preview(ours.networks, draws), first)
+    assert torch.equal(ours.preview(ours.networks, draws, NOTHING), first)
     assert torch.equal(seen[0], torch.randn(64, 3, generator=draws.generator("preview")))

@@ -9,6 +9,8 @@ from reprogan.errors import UserError
 from reprogan.systems import replay, system
 from reprogan.systems.system import Position
 
+NOTHING = Batch(torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64))  # no system here previews held-out images
+
 COUNT = 6
 CONDITIONAL = ["cgan", "dcgan concatenation", "dcgan projection"]
 
@@ -36,7 +38,7 @@ def test_the_preview_of_a_conditional_generator_covers_all_classes(game, objecti
     ours, _ = game(kind, "gan", objective())
     asked: list[Tensor] = []
     ours.networks["generator"].register_forward_pre_hook(lambda _, given: asked.append(given[1]))
-    assert ours.preview(ours.networks, draws).shape == (64, 1, 28, 28)
+    assert ours.preview(ours.networks, draws, NOTHING).shape == (64, 1, 28, 28)
     assert asked[0].tolist() == [index % 10 for index in range(64)]
 
 
@@ -44,9 +46,9 @@ def test_the_preview_is_always_of_the_same_latents_and_leaves_training_on(game, 
     ours, _ = game("dcgan", "gan", objective())
     generator = ours.networks["generator"].train()
     statistics = {key: value.clone() for key, value in generator.state_dict().items()}
-    first = ours.preview(ours.networks, draws)
+    first = ours.preview(ours.networks, draws, NOTHING)
     assert first.shape == (64, 1, 28, 28) and first.dtype == torch.uint8 and first.unique().numel() > 10
-    assert torch.equal(ours.preview(ours.networks, draws), first)
+    assert torch.equal(ours.preview(ours.networks, draws, NOTHING), first)
     assert generator.training
     assert all(torch.equal(value, statistics[key]) for key, value in generator.state_dict().items())
 
@@ -55,7 +57,7 @@ def test_the_preview_of_points_is_a_thousand_of_them(game, objective, draws):
     ours, _ = game("multilayer", "gan", objective())
     with torch.no_grad():
         ours.networks["generator"].layers[-2].bias.fill_(7.5)
-    points = ours.preview(ours.networks, draws)
+    points = ours.preview(ours.networks, draws, NOTHING)
     assert points.shape == (1000, 2, 1, 1) and points.dtype == torch.float32 and points.mean() > 5
 
 

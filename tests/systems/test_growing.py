@@ -15,6 +15,8 @@ from reprogan.systems.recording import OFF
 from reprogan.systems.system import Position
 from reprogan.training.randomness import Randomness
 
+NOTHING = Batch(torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64))  # no system here previews held-out images
+
 NETWORK = {"latent_size": 6, "latent_distribution": "normal", "widths": [8, 6, 4]}
 RATE = {"learning_rate": 1e-3, "betas": [0.0, 0.99]}
 OBJECTIVE = {
@@ -108,7 +110,7 @@ def test_real_images_are_blended_as_the_fakes_are():
 def test_previews_have_the_last_size_and_leave_the_network_full_grown():
     built = game()
     play(built, 2)
-    preview = built.preview(built.networks, Randomness(1, torch.device("cpu")))
+    preview = built.preview(built.networks, Randomness(1, torch.device("cpu")), NOTHING)
     assert preview.shape == (16, 3, 16, 16) and preview.dtype == torch.uint8
     assert torch.equal(preview[:, :, ::4, ::4].repeat_interleave(4, 2).repeat_interleave(4, 3), preview)
     assert (built.generator.level, built.generator.fades) == (2, False)

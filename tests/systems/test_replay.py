@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from reprogan.config import Compute, load
+from reprogan.config import NO_UPSTREAM, Compute, Variant, load
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
 from reprogan.models import architecture
@@ -27,20 +27,39 @@ from reprogan.training.device import autocast
 from reprogan.training.randomness import Randomness
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
-COUNT, STEPS, CLASSES = 4, 6, 10
+COUNT, STEPS, CLASSES, WORDS = 4, 6, 10, 20
 RECORDED = (1, 2, 4)  # of the first six calls
+
+
+def shape_of(variant: Variant) -> tuple[int, int, int]:
+    size = variant.view.size or 28
+    shapes = {"ring": (2, 1, 1), "stacked": (3, size, size), "digits": (1, size, size)}
+    return shapes.get(variant.data, (3, 128, 128))
+
+
+def networks_of(variant: Variant) -> dict[str, nn.Module]:
+    """Networks for the variant's data, on those of the upstream variant where it has one."""
+    before = variant.upstream.model.removeprefix("models/")
+    return architecture.build(
+        variant.architecture,
+        variant.network,
+        shape_of(variant),
+        CLASSES,
+        words=WORDS if variant.data == "captions" else 0,
+        source_channels=1 if variant.data in PARAMS.pairs else 0,
+        upstream=None if variant.upstream.model == NO_UPSTREAM else networks_of(PARAMS.variant(before)),
+    )
 
 
 def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor, ...]], int]:
     """Weights and statistics, losses, and the calls of one network, after six steps of a variant in params.yaml."""
     variant = PARAMS.variant(name)
-    size = variant.view.size or 28
-    shape = {"ring": (2, 1, 1), "stacked": (3, size, size), "faces": (3, 128, 128)}.get(variant.data, (1, size, size))
+    shape = shape_of(variant)
     growth = variant.objective.get("growth")  # 32×32 is half faded in
     first = sum(growth["stable"][:3]) + sum(growth["fade"][:2]) + growth["fade"][2] // 2 if growth else 0
     randomness = Randomness(1, torch.device("cpu"))
     randomness.seed_layers(-1)
-    networks = architecture.build(variant.architecture, variant.network, shape, CLASSES)
+    networks = networks_of(variant)
     for network in networks.values():
         network.to(memory_format=torch.channels_last).train()
     calls: list[None] = []
@@ -51,7 +70,12 @@ def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor,
     def batch() -> Batch:
         labels = torch.arange(COUNT)
         labels = torch.stack((labels, labels + COUNT), 1) if variant.system == "features" else labels
-        return Batch(torch.rand(COUNT, *shape, generator=images) * 2 - 1, labels)
+        pixels = torch.rand(COUNT, *shape, generator=images) * 2 - 1
+        if variant.data == "captions":
+            return Batch(pixels, torch.randint(WORDS + 1, (COUNT, 5), generator=images).sort(descending=True).values)
+        if variant.data in PARAMS.pairs:
+            return Batch(pixels, labels, torch.rand(COUNT, 1, *shape[1:], generator=images) * 2 - 1)
+        return Batch(pixels, labels)
 
     losses = []
     for step in range(STEPS):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from reprogan.blocks import parse
-from reprogan.config import Compute, Ring, Stacked, ToyFaces, Variant, load
-from reprogan.data import hdf5, ring, stacked
+from reprogan.config import NO_UPSTREAM, Compute, Ring, Stacked, ToyFaces, Variant, load
+from reprogan.data import captions, hdf5, pairs, ring, stacked
 from reprogan.data.faces.prepare import prepare as prepare_faces
 from reprogan.entry import exit_status
 from reprogan.training import history
@@ -30,7 +30,11 @@ NARROW = {  # of a variant or, where it has none, its architecture
     "dcgan128": {"width": 4},
     "progan": {"widths": [8, 8, 8, 4, 4, 4]},
     "face_features": {"widths": [4, 8, 8, 8], "features": 16},
+    "caption_features": {"widths": [4, 8, 8, 8], "word_size": 8, "features": 16},
+    "unet": {"width": 4, "patch_width": 4},
+    "stackgan": {"latent_size": 4, "condition_size": 8},
 }
+PROGRESSES = ("gan", "vae", "pix2pix", "stackgan")  # systems
 
 
 @dataclass
@@ -47,7 +51,7 @@ class Bench:
     def variant(self, name: str, **changes: Any) -> Variant:
         """A variant of params.yaml with a short budget; `changes` are keys below its block: `training.images`."""
         block = load(REPOSITORY / "params.yaml").variant(name).model_dump(mode="json")
-        block["training"] |= SHORT | {"milestones": [0, 100] if block["system"] in ("gan", "vae") else []}
+        block["training"] |= SHORT | {"milestones": [0, 100] if block["system"] in PROGRESSES else []}
         if name != "gan":  # whose checkpoints have a size that tests count on
             block["network"] |= {key: value for key, value in SMALL.items() if key in block["network"]}
         block["network"] |= NARROW.get(name) or NARROW.get(block["architecture"], {})
@@ -70,8 +74,8 @@ class Bench:
             stacked.prepare(Stacked(seed=1, train=100, test=20), self.data, path)
         if kind == "ring" and not path.exists():
             ring.prepare(Ring(seed=1, modes=8, std=0.02, train=100, test=20), path)
-        if kind == "faces" and not path.exists():
-            path.write_bytes(toy_faces())
+        if kind not in ("digits", "stacked", "ring") and not path.exists():
+            path.write_bytes(toy_faces(kind))
         return path
 
     def train(self, name: str = "gan", variant: Variant | None = None, out: str = "out", **compute: Any) -> Path:
@@ -79,7 +83,11 @@ class Bench:
         settings = Compute.model_validate(COMPUTE | compute)
         folder = self.root / out / name
         variant = variant or self.variant(name)
-        train_variant(name, variant, settings, self.prepared(variant.data), self.root / "scratch", folder)
+        upstream = variant.upstream.model
+        if upstream != NO_UPSTREAM and not (self.root / upstream).exists():
+            before = upstream.removeprefix("models/")
+            self.train(before, self.variant(before, **{"training.milestones": []}), out="models")
+        train_variant(name, variant, settings, self.prepared(variant.data), self.root / "scratch", folder, self.root)
         return folder
 
     def checkpoints(self) -> list[Path]:
@@ -92,12 +100,22 @@ class Bench:
 
 
 @cache
-def toy_faces() -> bytes:
-    """A prepared file of about 100 + 20 toy faces."""
-    block = load(REPOSITORY / "params.yaml").faces.model_copy(update={"toyfaces": ToyFaces(seed=1, count=130)})
-    with TemporaryDirectory() as folder:
-        prepare_faces(block, Path(folder) / "faces.h5")
-        return (Path(folder) / "faces.h5").read_bytes()
+def toy_faces(kind: str = "faces") -> bytes:
+    """A prepared file of about 100 + 20 toy faces, or of captions or pairs made of them."""
+    params = load(REPOSITORY / "params.yaml")
+    block = params.faces.model_copy(update={"toyfaces": ToyFaces(seed=1, count=130)})
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        faces, out = folder / "faces.h5", folder / f"{kind}.h5"
+        if kind == "faces":
+            prepare_faces(block, out)
+            return out.read_bytes()
+        faces.write_bytes(toy_faces())
+        if kind == "captions":
+            captions.prepare(params.captions.model_copy(update={"table": str(faces)}), faces, out)
+        else:
+            pairs.prepare(kind, params.pairs[kind], block, faces, out)
+        return out.read_bytes()
 
 
 @pytest.fixture

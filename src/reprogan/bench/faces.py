@@ -20,12 +20,12 @@ import numpy as np
 from PIL import Image
 
 from reprogan.config import Faces, load
-from reprogan.data.faces.crop import SIZE
 from reprogan.data.faces.prepare import prepare
 from reprogan.data.faces.sources import SUFFIXES
 from reprogan.entry import checkout_root
 
 _BATCH = 64
+_SIZE = 128  # of the squares that the book cuts
 _BATCHES = 20
 
 
@@ -59,11 +59,11 @@ def plain_loop(pictures: Path, out: Path) -> None:
     """Picture after picture: decode, cut out the middle, write."""
     with zipfile.ZipFile(pictures) as archive, h5py.File(out, "w") as file:
         names = _names(archive)
-        images = file.create_dataset("images", (len(names), 3, SIZE, SIZE), np.uint8)
+        images = file.create_dataset("images", (len(names), 3, _SIZE, _SIZE), np.uint8)
         for index, name in enumerate(names):
             pixels = np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB"))
-            top, left = (length // 2 - SIZE // 2 for length in pixels.shape[:2])
-            images[index] = pixels[top : top + SIZE, left : left + SIZE].transpose(2, 0, 1)
+            top, left = (length // 2 - _SIZE // 2 for length in pixels.shape[:2])
+            images[index] = pixels[top : top + _SIZE, left : left + _SIZE].transpose(2, 0, 1)
 
 
 def write_as_the_book_does(pictures: Path, out: Path) -> int:
@@ -95,8 +95,8 @@ def read_batches_as_the_book_does(book: Path) -> None:
         for _ in range(_BATCHES):
             for index in random.choice(len(group), _BATCH, replace=False):
                 pixels = np.array(group[f"{index}.jpg"])
-                top, left = (length // 2 - SIZE // 2 for length in pixels.shape[:2])
-                _ = pixels[top : top + SIZE, left : left + SIZE]
+                top, left = (length // 2 - _SIZE // 2 for length in pixels.shape[:2])
+                _ = pixels[top : top + _SIZE, left : left + _SIZE]
 
 
 def _row(what: str, count: int, ours: Callable[[], object], plain: Callable[[], object], rounds: int) -> str:

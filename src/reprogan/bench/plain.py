@@ -31,12 +31,12 @@ def images_per_second(
     step = step_of(variant, networks)
     seen, started = 0, 0.0
     while True:
-        for batch, labels in loader:
+        for batch, beside in loader:
             if seen >= warm_up and not started:
                 started, seen = time.perf_counter(), 0
             if started and seen >= images:
                 return seen / (time.perf_counter() - started)
-            step(batch, labels)
+            step(batch, beside)
             seen += len(batch)
 
 
@@ -44,9 +44,11 @@ def _dataset(variant: Variant, data: Path, folder: Path) -> "Dataset[Any]":
     split = hdf5.read(data, "train")
     if variant.data == "ring":
         return TensorDataset(torch.from_numpy(split.images), torch.from_numpy(split.labels))
-    if variant.data in ("stacked", "faces"):
-        answers = hdf5.answers_of(split, hdf5.describe(data))
-        return _InMemory(torch.from_numpy(split.images), torch.from_numpy(answers))
+    if split.sources is not None:
+        return _Pairs(torch.from_numpy(split.images), torch.from_numpy(split.sources))
+    if variant.data != "digits":
+        beside = hdf5.answers_of(split, hdf5.describe(data)) if split.tokens is None else split.tokens
+        return _InMemory(torch.from_numpy(split.images), torch.from_numpy(beside))
     _write_idx(folder / "MNIST/raw", split.images, split.labels)
     pixels: list[Any] = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
     if variant.view.size is not None:
@@ -65,6 +67,13 @@ class _InMemory(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.images[index].float() / 127.5 - 1, self.labels[index]
+
+
+class _Pairs(_InMemory):
+    """The same, with images beside them."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.images[index].float() / 127.5 - 1, self.labels[index].float() / 127.5 - 1
 
 
 def _write_idx(folder: Path, images, labels) -> None:  # type: ignore[no-untyped-def]

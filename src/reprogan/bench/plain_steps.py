@@ -1,26 +1,29 @@
 """Steps as people write them: `zero_grad`, `backward`, `step`, `.item()`; one function a family of objectives."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, relu, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+from reprogan.bench.plain_losses import discriminator_loss, generator_loss, gradient_penalty
+from reprogan.bench.plain_told import Step, adams, contrastive_loss, pix2pix_step, stackgan_step
 from reprogan.config import Variant
 from reprogan.models.latents import classes_of, draw_latents
 
-Step = Callable[[Tensor, Tensor], Any]
-
 
 def step_of(variant: Variant, networks: dict[str, nn.Module]) -> Step:
-    """The step (images, labels) of a variant's system, with torch's own optimisers around its networks."""
+    """The step (images, what goes with them) of a variant's system, with torch's own optimisers around its networks."""
     if variant.system == "classifier":
         return _classifier_step(variant, networks["classifier"])
     if variant.system == "features":
         return _features_step(variant, networks)
     if variant.system in ("autoencoder", "vae"):
         return _autoencoder_step(variant, networks)
+    if variant.system == "contrastive":
+        return _descent(_adamw(variant, nn.ModuleList(networks.values())), contrastive_loss(variant, networks))
+    if variant.system in ("pix2pix", "stackgan"):
+        return (pix2pix_step if variant.system == "pix2pix" else stackgan_step)(variant, networks)
     return _gan_step(variant, networks)
 
 
@@ -87,12 +90,7 @@ def _gan_step(variant: Variant, networks: dict[str, nn.Module]) -> Step:
     """The game, the fakes of a batch made once; with `n_critic`, the generator's step after every so many batches."""
     generator, discriminator = networks["generator"], networks["discriminator"]
     objective = variant.objective
-    optimisers = {
-        name: torch.optim.Adam(
-            networks[name].parameters(), lr=objective[name]["learning_rate"], betas=tuple(objective[name]["betas"])
-        )
-        for name in ("generator", "discriminator")
-    }
+    optimisers = adams(objective, networks)
     source = torch.Generator().manual_seed(1)
     batches = 0
 
@@ -109,9 +107,9 @@ def _gan_step(variant: Variant, networks: dict[str, nn.Module]) -> Step:
         if objective["loss"] == "relativistic":
             seen_real, seen_fake = real.clone().requires_grad_(), seen_fake.requires_grad_()
         real_logits, fake_logits = discriminator(seen_real, *of_real), discriminator(seen_fake, *of_fake)
-        loss = _discriminator_loss(objective["loss"], real_logits, fake_logits)
+        loss = discriminator_loss(objective["loss"], real_logits, fake_logits)
         if objective["penalty"]:
-            loss = loss + objective["penalty"] * _penalty(
+            loss = loss + objective["penalty"] * gradient_penalty(
                 objective["loss"], discriminator, seen_real, seen_fake, real_logits, fake_logits
             )
         loss.backward()
@@ -125,37 +123,9 @@ def _gan_step(variant: Variant, networks: dict[str, nn.Module]) -> Step:
         optimisers["generator"].zero_grad()
         fake_logits = discriminator(fake, *of_fake)
         real_logits = discriminator(real, *of_real).detach() if objective["loss"] == "relativistic" else real_logits
-        generator_loss = _generator_loss(objective["loss"], real_logits, fake_logits)
-        generator_loss.backward()
+        of_generator = generator_loss(objective["loss"], real_logits, fake_logits)
+        of_generator.backward()
         optimisers["generator"].step()
-        return generator_loss.item(), loss.item()
+        return of_generator.item(), loss.item()
 
     return step
-
-
-def _discriminator_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
-    if name == "non_saturating":
-        ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
-        return binary_cross_entropy_with_logits(real, ones) + binary_cross_entropy_with_logits(fake, zeros)
-    if name == "hinge":
-        return relu(1 - real).mean() + relu(1 + fake).mean()
-    return fake.mean() - real.mean() if name == "wasserstein" else softplus(fake - real).mean()
-
-
-def _generator_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
-    if name == "non_saturating":
-        return binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
-    return softplus(real - fake).mean() if name == "relativistic" else -fake.mean()
-
-
-def _penalty(
-    name: str, discriminator: nn.Module, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor
-) -> Tensor:
-    if name == "wasserstein":
-        place = torch.rand(len(real), 1, 1, 1)
-        between = (place * real + (1 - place) * fake).requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-        return ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
-    (of_real,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
-    (of_fake,) = torch.autograd.grad(fake_logits.sum(), fake, create_graph=True)
-    return (of_real.square().flatten(1).sum(1).mean() + of_fake.square().flatten(1).sum(1).mean()) / 2

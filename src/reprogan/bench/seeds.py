@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reprogan.atomic import write_atomically
-from reprogan.config import Parameters, Variant
+from reprogan.config import NO_UPSTREAM, Parameters, Variant
 from reprogan.errors import UserError
 
 _KEPT = Path(".reprogan/seeds")
@@ -40,6 +40,8 @@ def outcomes(params: Parameters, root: Path, name: str, seeds: Iterable[int]) ->
     needed = [root / "data/processed" / f"{variant.data}.h5"]
     if variant.extractor != name:
         needed.append(root / "models" / variant.extractor / "model.json")
+    if variant.upstream.model != NO_UPSTREAM:
+        needed.append(root / variant.upstream.model / "model.json")
     for file in needed:
         if not file.is_file():
             raise UserError(f"{file.relative_to(root)}: not there; run `dvc repro` first")
@@ -66,7 +68,7 @@ def _train_and_score(params: Parameters, root: Path, name: str, variant: Variant
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         model = folder / "models" / name
-        train_variant(name, variant, params.compute, data, folder / ".reprogan", model)
+        train_variant(name, variant, params.compute, data, folder / ".reprogan", model, upstream_root=root)
         sample_variant(model, data, variant.view, variant.sampling, params.compute, folder / "samples" / name)
         # What `evaluate` reads beside the samples are this checkout's own data and extractor.
         (folder / "data").symlink_to(root.resolve() / "data")
@@ -77,7 +79,7 @@ def _train_and_score(params: Parameters, root: Path, name: str, variant: Variant
 
 
 def _digest(params: Parameters, root: Path, name: str, variant: Variant) -> str:
-    """What an outcome depends on: parameters, data, extractor, torch, and all code, whatever this call loads of it."""
+    """What an outcome depends on: parameters, data, other models, torch, and all code, whatever is loaded of it."""
     import torch
 
     from reprogan.models.trained import main_weights
@@ -86,6 +88,8 @@ def _digest(params: Parameters, root: Path, name: str, variant: Variant) -> str:
     files = [*sorted(package.rglob("*.py")), root / "data/processed" / f"{variant.data}.h5"]
     if variant.extractor != name:
         files.append(main_weights(root / "models" / variant.extractor))
+    if variant.upstream.model != NO_UPSTREAM:
+        files += sorted((root / variant.upstream.model).glob("*.safetensors"))
     digest = hashlib.sha256(torch.__version__.encode())
     for block in (variant, params.compute, params.evaluation):
         digest.update(block.model_dump_json().encode())
@@ -96,16 +100,18 @@ def _digest(params: Parameters, root: Path, name: str, variant: Variant) -> str:
 
 
 def markdown(found: dict[str, list[Outcome]]) -> str:
-    """A row a variant: mean ± standard deviation over the seeds, and the least even outcome of all."""
-    lines = [
-        "| variant | seeds | images seen | Fréchet distance (floor) | inception score "
-        "| class entropy, lowest | smallest class | of the class asked for | modes | reverse KL |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    return "\n".join([*lines, *(_row(name, all_seeds) for name, all_seeds in found.items())]) + "\n"
+    """A row a variant: mean ± standard deviation over the seeds, and the least even outcome of all.
+
+    Columns in which nothing stands are left out.
+    """
+    rows = [_cells(name, all_seeds) for name, all_seeds in found.items()]
+    shown = [heading for heading in rows[0] if any(row[heading] for row in rows)]
+    lines = [shown, ["---"] * len(shown), *([row[heading] for heading in shown] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _row(name: str, all_seeds: list[Outcome]) -> str:
+def _cells(name: str, all_seeds: list[Outcome]) -> dict[str, str]:
+    """{heading: what stands under it}"""
     metrics = [outcome.metrics for outcome in all_seeds]
 
     def spread(key: str, form: str, factor: float = 1.0, unit: str = "") -> str:
@@ -118,16 +124,26 @@ def _row(name: str, all_seeds: list[Outcome]) -> str:
     shares = [share for scores in metrics for share in scores.get("class_shares", {}).values()]
     distance, floor = spread("frechet_distance", ".1f"), metrics[0].get("frechet_floor")
     accuracy = spread("accuracy", ".2f", 100, " %")
-    cells = [
-        f"`{name}`",
-        ", ".join(str(outcome.seed) for outcome in all_seeds),
-        f"{all_seeds[0].images_seen:,}",
-        f"accuracy {accuracy}" if accuracy else f"{distance} ({floor:.1f})" if distance else "",
-        spread("inception_score", ".2f"),
-        f"{min(scores['class_entropy'] for scores in metrics):.2f}" if "class_entropy" in metrics[0] else "",
-        f"{100 * min(shares):.1f} %" if shares else "",
-        spread("conditional_accuracy", ".1f", 100, " %"),
-        spread("modes_covered", ".0f") + (f" of {metrics[0]['modes']}" if "modes" in metrics[0] else ""),
-        spread("reverse_kl", ".2g"),
-    ]
-    return "| " + " | ".join(cells) + " |"
+    return {
+        "variant": f"`{name}`",
+        "seeds": ", ".join(str(outcome.seed) for outcome in all_seeds),
+        "images seen": f"{all_seeds[0].images_seen:,}",
+        "Fréchet distance (floor)": f"accuracy {accuracy}"
+        if accuracy
+        else f"{distance} ({floor:.1f})"
+        if distance
+        else "",
+        "inception score": spread("inception_score", ".2f"),
+        "class entropy, lowest": f"{min(scores['class_entropy'] for scores in metrics):.2f}"
+        if "class_entropy" in metrics[0]
+        else "",
+        "smallest class": f"{100 * min(shares):.1f} %" if shares else "",
+        "of the class asked for": spread("conditional_accuracy", ".1f", 100, " %"),
+        "attributes apart": spread("attribute_distance", ".1f", 100, " %"),
+        "caption found among ten": spread("retrieval_accuracy", ".1f", 100, " %"),
+        "named attributes": spread("named_accuracy", ".1f", 100, " %"),
+        "L1": spread("l1", ".3f"),
+        "SSIM": spread("ssim", ".3f"),
+        "modes": spread("modes_covered", ".0f") + (f" of {metrics[0]['modes']}" if "modes" in metrics[0] else ""),
+        "reverse KL": spread("reverse_kl", ".2g"),
+    }

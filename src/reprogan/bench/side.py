@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reprogan.config import Compute, Parameters, Variant, load
+from reprogan.config import NO_UPSTREAM, Compute, Parameters, Variant, load
 from reprogan.entry import checkout_root, pin_instruction_set
 
 _WARM_UP_BATCHES = 20
@@ -58,7 +58,7 @@ def _plain(variant: Variant, compute: Compute, images: int, folder: Path) -> flo
 
     from reprogan.bench.plain import images_per_second
     from reprogan.data import hdf5, view
-    from reprogan.models import architecture
+    from reprogan.models import architecture, trained
     from reprogan.models.layers import stock
 
     torch.set_num_threads(compute.threads)
@@ -67,7 +67,16 @@ def _plain(variant: Variant, compute: Compute, images: int, folder: Path) -> flo
     description = hdf5.describe(data)
     shape = view.image_shape(description, variant.view, "")
     answers = description.answers if variant.system == "features" else description.classes
-    networks = architecture.build(variant.architecture, variant.network, shape, len(answers))
+    upstream = None if variant.upstream.model == NO_UPSTREAM else trained.load(Path(variant.upstream.model)).networks
+    networks = architecture.build(
+        variant.architecture,
+        variant.network,
+        shape,
+        len(answers),
+        words=len(description.vocabulary),
+        source_channels=description.source_channels,
+        upstream=upstream,
+    )
     for network in networks.values():
         stock(network)  # people write torch's own layers
     return images_per_second(variant, networks, data, folder, images, _WARM_UP_BATCHES * variant.training.batch_size)

@@ -12,10 +12,14 @@ from reprogan.data.view import enlarge
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` float32 (N, C, H, W) in [-1, 1] and their `labels` int64 (N,)."""
+    """`images` float32 (N, C, H, W) in [-1, 1] and what is known of each.
+
+    `labels` int64 (N,), or (N, A) answers, or the (N, T) tokens of captions; `sources` (N, C', H, W) as the images.
+    """
 
     images: Tensor
     labels: Tensor
+    sources: Tensor | None = None
 
 
 # As tensors, because a number in an operation is made one each time, which on small batches shows.
@@ -55,19 +59,22 @@ class ResidentImages:
         device: torch.device,
         permutation: Callable[[int, int], Tensor],
         size: int | None = None,
+        sources: Tensor | None = None,
     ) -> None:
-        """`images` uint8 (N, C, H, W), or points float32 (N, 2, 1, 1); `labels` int64 (N,).
+        """`images` and `sources` uint8 (N, C, H, W), or points float32 (N, 2, 1, 1); `labels` int64 (N, …).
 
         `permutation(epoch, N)` gives the order of an epoch; batches are enlarged to `size` (see data/view.py).
         """
         self.images = images.to(device)
         self.labels = labels.to(device)
+        self.sources = None if sources is None else sources.to(device)
         self._size = size
         self._permutation = permutation
         self._epochs: dict[int, Tensor] = {}
         self._ahead = min(_AHEAD // (self.images[0].numel() * self.images.element_size()), len(labels))
         self._gathered = 0  # the position of the first of:
         self._images, self._labels = self.images[:0], self.labels[:0]
+        self._sources = None if self.sources is None else self.sources[:0]
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` images from `position` on."""
@@ -75,9 +82,11 @@ class ResidentImages:
         if start < 0 or start + size > len(self._labels):
             chosen = self._order(position, max(size, self._ahead // size * size))
             self._images, self._labels = self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+            self._sources = None if self.sources is None else self.sources.index_select(0, chosen)
             self._gathered, start = position, 0
         images = to_float(self._images[start : start + size])
-        return Batch(enlarge(images, self._size), self._labels[start : start + size])
+        sources = None if self._sources is None else to_float(self._sources[start : start + size])
+        return Batch(enlarge(images, self._size), self._labels[start : start + size], sources)
 
     def _order(self, position: int, size: int) -> Tensor:
         parts: list[Tensor] = []

@@ -1,7 +1,8 @@
 """The one container of prepared data: HDF5 with groups `train` and `test`, images as uint8 (N, C, H, W).
 
 Points in the plane are images too, float32 (N, 2, 1, 1): x and y are the channels of one pixel. Beside the images
-stand, where they are known, `labels`, `attributes`, `captions` and `keys`, one row an image.
+stand, where they are known, `labels`, `attributes`, `named`, `captions`, `tokens`, `sources`, `sizes` and `keys`, one
+row an image.
 """
 
 import errno
@@ -17,10 +18,11 @@ import h5py
 import numpy as np
 
 from reprogan.atomic import atomic_path
+from reprogan.config import DATA_SETS
 from reprogan.errors import UserError
 
 SCHEMA = "reprogan-1"
-SPLITS = ("train", "test")
+SPLITS: tuple["Split", "Split"] = ("train", "test")
 POINT = (2, 1, 1)  # the shape of a point in the plane
 _SMALL = 1 << 28  # bytes
 
@@ -33,13 +35,18 @@ Options = dict[str, tuple[str, ...]]
 class Arrays:
     """One split: images uint8 (N, C, H, W) or points float32 (N, 2, 1, 1); labels int64 (N,), indices of classes.
 
-    Where there are no classes all labels are 0. `attributes` int64 (N, A), where there are any: the index of each
-    attribute's value among its options.
+    Where there are no classes all labels are 0. Where there are any: `attributes` int64 (N, A), the index of each
+    attribute's value among its options; `named` int64 (N, A), 1 where the caption tells it; `tokens` int64 (N, T), the
+    caption's words as 1, 2, … in the vocabulary, and 0 after the last; `sources` uint8 (N, C', H, W), of which the
+    images are translations.
     """
 
     images: np.ndarray
     labels: np.ndarray
     attributes: np.ndarray | None = None
+    named: np.ndarray | None = None
+    tokens: np.ndarray | None = None
+    sources: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Description:
     counts: dict[str, int]  # {"train": images, "test": images}
     points: bool = False  # float32 points instead of uint8 images
     attributes: Options = field(default_factory=dict)
+    vocabulary: tuple[str, ...] = ()  # what the tokens 1, 2, ... mean; none: the images have no captions of tokens
+    source_channels: int = 0  # of the sources; 0: the images have none
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -65,6 +74,8 @@ class Description:
         what = "points" if self.points else f"images of {self.image_shape[1]}×{self.image_shape[2]}"
         known = [f"{len(self.classes):,} classes"] if self.classes else []
         known += [f"{len(self.attributes):,} attributes"] if self.attributes else []
+        known += [f"captions of {len(self.vocabulary):,} words"] if self.vocabulary else []
+        known += [f"sources of {self.source_channels} channels"] if self.source_channels else []
         return ", ".join([f"{self.name}, {counts} {what}", *known])
 
 
@@ -91,7 +102,13 @@ def write(
 
 
 def head(
-    file: h5py.File, *, name: str, classes: tuple[str, ...], sources: dict[str, str], attributes: Options | None = None
+    file: h5py.File,
+    *,
+    name: str,
+    classes: tuple[str, ...],
+    sources: dict[str, str],
+    attributes: Options | None = None,
+    vocabulary: tuple[str, ...] = (),
 ) -> None:
     """Write what `Description` says of a container, but for its counts and shapes."""
     file.attrs["schema"] = SCHEMA
@@ -100,6 +117,8 @@ def head(
     file.attrs["sources"] = json.dumps(sources, sort_keys=True)
     if attributes:
         file.attrs["attributes"] = json.dumps(attributes)
+    if vocabulary:
+        file.attrs["vocabulary"] = json.dumps(vocabulary)  # an array attribute would end at 4,096 words
 
 
 @contextmanager
@@ -170,16 +189,35 @@ def read(path: Path, split: Split, rows: np.ndarray | None = None) -> Arrays:
     with _open(path) as file:
         description, group = _describe(file), file[split]
         chosen: slice | np.ndarray = slice(None) if rows is None else rows
-        images = group["images"][()] if rows is None else _rows(group["images"], rows)
+        images = rows_of(group["images"], rows)
         return Arrays(
             images=images,
             labels=group["labels"][()][chosen] if description.classes else np.zeros(len(images), np.int64),
             attributes=group["attributes"][()][chosen].astype(np.int64) if description.attributes else None,
+            named=group["named"][()][chosen].astype(np.int64) if "named" in group else None,
+            tokens=group["tokens"][()][chosen].astype(np.int64) if description.vocabulary else None,
+            sources=rows_of(group["sources"], rows) if description.source_channels else None,
         )
 
 
-def _rows(images: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """`images[rows]`, from small files by reading all: h5py takes longer for a row than for a megabyte."""
+def write_strings(group: h5py.Group, name: str, strings: list[str]) -> None:
+    """Strings of one length, padded with zeros: unlike HDF5's of any length, they lie in the file in their order."""
+    encoded = [string.encode() for string in strings]
+    group.create_dataset(name, data=encoded, dtype=h5py.string_dtype("utf-8", max(map(len, encoded))))
+
+
+def read_strings(path: Path, split: Split, name: str) -> list[str]:
+    """The `captions` or `keys` of a split, none if it has none. Raises UserError as `describe`."""
+    with _open(path) as file:
+        _describe(file)
+        strings = file[split].get(name)
+        return [] if strings is None else [str(string) for string in strings.asstr()[()]]
+
+
+def rows_of(images: h5py.Dataset, rows: np.ndarray | None) -> np.ndarray:
+    """`images[rows]`, or all; from small files by reading all: h5py takes longer for a row than for a megabyte."""
+    if rows is None:
+        return images[()]
     if images.chunks is None and images.nbytes < _SMALL:
         return images[()][rows]
     found = np.empty((len(rows), *images.shape[1:]), images.dtype)
@@ -203,7 +241,8 @@ class _Damaged(Exception):
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
     """Open a container for reading; whatever is wrong with it becomes one line that says how to make it again."""
-    again = f"run `dvc repro prepare_{path.stem}`"
+    is_set = path.stem in DATA_SETS
+    again = f"run `dvc repro prepare_{path.stem if is_set else f'pairs@{path.stem}'}`"
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -236,14 +275,17 @@ def _describe(file: h5py.File) -> Description:
         sources = {str(source): str(sha256) for source, sha256 in json.loads(file.attrs["sources"]).items()}
         options = json.loads(file.attrs.get("attributes", "{}"))
         attributes = {str(key): tuple(map(str, values)) for key, values in options.items()}
+        vocabulary = tuple(json.loads(file.attrs.get("vocabulary", "[]")))
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
         raise _Damaged("HDF5 attributes name, classes and sources missing or of another kind") from None
-    shapes, types, counts = [], [], {}
+    shapes, types = [], []
+    counts: dict[str, int] = {}
     for split in SPLITS:
         images = file.get(f"{split}/images")
         if not isinstance(images, h5py.Dataset):
             raise _Damaged(f"no images in group {split!r}")
-        if problem := _image_problem(images.dtype, images.shape) or _rows_problem(file[split], classes, attributes):
+        problem = _image_problem(images.dtype, images.shape) or _rows_problem(file[split], classes, attributes)
+        if problem := problem or _told_problem(file[split], vocabulary):
             raise _Damaged(f"{split}: {problem}")
         shapes.append(images.shape[1:])
         counts[split] = int(images.shape[0])
@@ -253,7 +295,12 @@ def _describe(file: h5py.File) -> Description:
         raise _Damaged(f"{found}; expected one type and shape")
     channels, height, width = (int(size) for size in shapes[0])
     points = bool(types[0] == np.float32)
-    return Description(name, classes, sources, (channels, height, width), counts, points, attributes)
+    beside = [file[f"{split}/sources"].shape[1] if "sources" in file[split] else 0 for split in SPLITS]
+    if beside[0] != beside[1]:
+        raise _Damaged(f"train sources have {beside[0]} channels, test sources {beside[1]}; expected as many")
+    return Description(
+        name, classes, sources, (channels, height, width), counts, points, attributes, vocabulary, int(beside[0])
+    )
 
 
 def _image_problem(found: np.dtype, shape: tuple[int, ...]) -> str | None:
@@ -281,6 +328,23 @@ def _rows_problem(group: h5py.Group, classes: tuple[str, ...], attributes: Optio
         for name, column in zip(attributes, codes[()].T, strict=True):
             if problem := _outside(name, column, len(attributes[name])):
                 return problem
+    return None
+
+
+def _told_problem(group: h5py.Group, vocabulary: tuple[str, ...]) -> str | None:
+    """What is wrong with the tokens and sources beside a split's images, or None."""
+    images = group["images"]
+    if vocabulary:
+        tokens = group.get("tokens")
+        if not isinstance(tokens, h5py.Dataset) or tokens.dtype != np.uint16 or tokens.shape[:1] != images.shape[:1]:
+            return "no tokens; expected uint16, a row an image"
+        if problem := _outside("token", tokens[()].max(1), len(vocabulary) + 1):
+            return problem
+    sources = group.get("sources")
+    if sources is not None:
+        expected = (images.shape[0], *images.shape[2:])
+        if sources.dtype != np.uint8 or (sources.shape[0], *sources.shape[2:]) != expected:
+            return f"sources are {sources.dtype} {sources.shape}; expected uint8, as many and as large as the images"
     return None
 
 

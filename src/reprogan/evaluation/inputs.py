@@ -42,14 +42,8 @@ def data_of(extractor: Extractor, data_path: Path) -> hdf5.Description:
 
 
 @contextmanager
-def open_samples(
-    path: Path, image_shape: tuple[int, int, int], size: int | None = None, dtype: str = "uint8"
-) -> Iterator[h5py.File]:
-    """Open a samples file whose dataset `images` is `dtype` (N, *image_shape), enlarged to `size` if that is given.
-
-    Raises UserError if it holds no such thing.
-    """
-    shape = image_shape if size is None else (image_shape[0], size, size)
+def open_file(path: Path, holds: str) -> Iterator[h5py.File]:
+    """Open a samples file that holds the dataset or group of that name. Raises UserError for any other file."""
     again = f"run `dvc repro -f sample@{path.parent.name}`"
     if not path.is_file():
         raise UserError(f"{path}: not there; {again}")
@@ -61,15 +55,48 @@ def open_samples(
         reason = "truncated" if "truncated" in str(error) else "not an HDF5 file"
         raise UserError(f"{path}: {reason}; expected a samples file; {again}") from None
     with file:
-        images = file.get("images")
-        if not isinstance(images, h5py.Dataset):
-            raise UserError(f"{path}: no dataset `images`; expected a samples file; {again}")
-        if images.dtype != dtype or images.shape[1:] != shape or 0 in images.shape:
+        if holds not in file:
+            raise UserError(f"{path}: no dataset `{holds}`; expected a samples file; {again}")
+        yield file
+
+
+@contextmanager
+def open_samples(
+    path: Path, image_shape: tuple[int, int, int], size: int | None = None, dtype: str = "uint8"
+) -> Iterator[h5py.File]:
+    """Open a samples file whose dataset `images` is `dtype` (N, *image_shape), enlarged to `size` if that is given.
+
+    Without `size` sides may be a half or a third (and so on) of the data's. Raises UserError if it holds no such thing.
+    """
+    shape = image_shape if size is None else (image_shape[0], size, size)
+    with open_file(path, "images") as file:
+        images = file["images"]
+        if not isinstance(images, h5py.Dataset) or images.dtype != dtype or not _fits(images.shape, shape, size):
+            found = f"{images.dtype} {images.shape}" if isinstance(images, h5py.Dataset) else "a group"
             raise UserError(
-                f"{path}: images are {images.dtype} {images.shape}; expected {dtype} (N, "
-                f"{', '.join(map(str, shape))}) as in the data; {again}"
+                f"{path}: images are {found}; expected {dtype} (N, {', '.join(map(str, shape))}) as in the data; "
+                f"run `dvc repro -f sample@{path.parent.name}`"
             )
         yield file
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int, ...], size: int | None) -> bool:
+    """Whether images (N, C, H, W) are of the wanted shape or, without a size, smaller by a whole number."""
+    if len(found) != 4 or 0 in found or found[1] != wanted[0]:
+        return False
+    if size is not None:
+        return found[1:] == wanted
+    factors = {divmod(whole, part) for whole, part in zip(wanted[1:], found[2:], strict=True)}
+    return len(factors) == 1 and not any(rest for _, rest in factors)
+
+
+def at_size(images: Tensor, height: int, width: int) -> Tensor:
+    """uint8 (N, C, H, W) at the data's size: larger images by the mean of areas, smaller ones enlarged bilinearly."""
+    if images.shape[2:] == (height, width):
+        return images
+    if images.shape[2] < height:
+        return as_data(enlarge(to_float(images), max(height, width)))
+    return reduce(images, height, width)
 
 
 def chosen(path: Path, split: hdf5.Split, evaluation: Evaluation, view: View = ALL) -> tuple[Tensor, Tensor]:

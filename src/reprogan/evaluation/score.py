@@ -8,23 +8,27 @@ from typing import Any
 import torch
 
 from reprogan.atomic import write_atomically
-from reprogan.config import EXTRACTORS, Evaluation, Variant, View
-from reprogan.data.view import reduce
+from reprogan.config import ENCODERS, Evaluation, Variant, View
+from reprogan.data import hdf5
 from reprogan.errors import UserError
 from reprogan.evaluation.attributes import option_shares, read_options, shares_apart
 from reprogan.evaluation.extractors import blocks_of, extract, load_extractor
 from reprogan.evaluation.frechet import frechet_distance, moments
 from reprogan.evaluation.inception import class_shares, entropy, inception_score
-from reprogan.evaluation.inputs import ALL, chosen, data_of, open_samples, there_and_back, warn_of_few
+from reprogan.evaluation.inputs import ALL, at_size, chosen, data_of, open_samples, there_and_back, warn_of_few
 from reprogan.evaluation.modes import score_points, score_stacked
 from reprogan.evaluation.reconstruction import reconstruction_scores
+from reprogan.evaluation.text import score_captions, text_scores
+from reprogan.evaluation.translation import translation_scores
 
 
 def score_variant(name: str, variant: Variant, evaluation: Evaluation, root: Path) -> dict[str, Any]:
     """The scores of one variant from the files that the stages before left below `root`, as its data asks for them."""
     data = root / "data/processed" / f"{variant.data}.h5"
     samples, extractor = root / "samples" / name / "samples.h5", root / "models" / variant.extractor
-    if variant.system in EXTRACTORS:
+    if variant.system == "contrastive":
+        return score_captions(root / "models" / name, data, samples, evaluation)
+    if variant.system in ENCODERS:
         return score_extractor(root / "models" / name, data, samples, evaluation)
     if variant.data == "ring":
         return score_points(samples, data, evaluation)
@@ -40,11 +44,12 @@ def score_generator(
 
     `count` images on each side, or as many as there are. Beside the distance stands its floor: that of as many
     real training images against the same held-out ones. Entropies are in nats, distances in squared units of the
-    features. Enlarged images are reduced to the data's size by the mean of areas; `view` names the classes that real
-    images are of. Conditional samples add the share whose class is the one asked for; an autoencoder's, what
-    `reconstruction_scores` gives; data with attributes, how far the shares of their options, as the classifier reads
-    them, are from those of the real images. Raises UserError if a file is missing, damaged, or of images or classes
-    unlike the extractor's.
+    features. Enlarged images are reduced to the data's size by the mean of areas, smaller ones enlarged; `view` names
+    the classes that real images are of. Conditional samples add the share whose class is the one asked for; an
+    autoencoder's, what `reconstruction_scores` gives, a translator's `translation_scores`, those of captions
+    `text_scores`; data with attributes, how far the shares of their options, as the classifier reads them, are from
+    those of the real images. Raises UserError if a file is missing, damaged, or of images or classes unlike the
+    extractor's.
     """
     extractor = load_extractor(extractor_folder)
     data = data_of(extractor, data_path)
@@ -54,11 +59,15 @@ def score_generator(
     with open_samples(samples_path, data.image_shape, view.size) as samples:
         images = samples["images"]
         n_fake = min(len(floor_images), len(images))  # as many as the floor can have
-        fake = extract(extractor, (reduce(block, height, width) for block in blocks_of(images, n_fake)))
+        fake = extract(extractor, (at_size(block, height, width) for block in blocks_of(images, n_fake)))
         more = reconstruction_scores(samples, data_path, view)
         if "asked_for" in samples:
             asked_for = torch.from_numpy(samples["asked_for"][:n_fake])
             more["conditional_accuracy"] = int((fake.logits.argmax(1) == asked_for).sum()) / n_fake
+        if data.source_channels:
+            more |= translation_scores(samples, torch.from_numpy(hdf5.read(data_path, "test").images))
+        if data.vocabulary:
+            more |= text_scores(samples, data_path, extractor, fake.logits, evaluation)
     # Enlarging blurs: real images go the same way there and back, else no generator could reach the floor.
     real_images, floor_images = (there_and_back(some, view.size) for some in (real_images, floor_images[:n_fake]))
     real = extract(extractor, blocks_of(real_images, len(real_images)))

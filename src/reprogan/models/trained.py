@@ -16,7 +16,8 @@ from reprogan.errors import UserError
 from reprogan.models import architecture
 
 DESCRIPTION = "model.json"
-MAIN_NETWORKS = ("generator", "decoder", "classifier")
+MAIN_NETWORKS = ("generator", "decoder", "classifier", "text_encoder")
+_OPTIONAL = ("vocabulary", "source_channels", "upstream")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Description:
     data: str  # the data set's own name
     weights: str  # "average" or "last"
     images_seen: int
+    vocabulary: tuple[str, ...] = ()  # of captions
+    source_channels: int = 0  # of images that are to be translated
+    upstream: "Description | None" = None  # of the model that training began with
 
 
 @dataclass(frozen=True)
@@ -54,33 +58,48 @@ def save(folder: Path, description: Description, networks: dict[str, nn.Module])
         weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
         # Not save_file: where the disk refuses, it hides the system's error in one of its own.
         write_atomically(folder / f"{name}.safetensors", safetensors.torch.save(weights))
-    write_atomically(folder / DESCRIPTION, json.dumps(asdict(description), indent=2, sort_keys=True) + "\n")
+    known = {key: value for key, value in asdict(description).items() if value or key not in _OPTIONAL}
+    write_atomically(folder / DESCRIPTION, json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
 def describe(folder: Path) -> Description:
     """Read `model.json`. Raises UserError if it is missing or damaged."""
     path = folder / DESCRIPTION
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["image_shape"] = tuple(values["image_shape"])
-        values["classes"] = tuple(values["classes"])
-        return Description(**values)
+        return _description(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: not there; run `dvc repro train@{folder.name}`") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a model description ({error}); run `dvc repro -f train@{folder.name}`") from None
+
+
+def _description(values: dict[str, Any]) -> Description:
+    for key in ("image_shape", "classes", "vocabulary"):
+        values[key] = tuple(values.get(key, ()))
+    if upstream := values.get("upstream"):
+        values["upstream"] = _description(upstream)
+    return Description(**values)
+
+
+def _networks(description: Description, where: str) -> dict[str, nn.Module]:
+    """The networks as they were built, those that they build on too; their weights are still any."""
+    upstream = description.upstream
+    return architecture.build(
+        description.architecture,
+        description.network,
+        description.image_shape,
+        len(description.classes),
+        where,
+        words=len(description.vocabulary),
+        source_channels=description.source_channels,
+        upstream=_networks(upstream, where) if upstream else None,
+    )
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> Trained:
     """Build a model's networks and fill them with its weights. Raises UserError if a file is missing or damaged."""
     description = describe(folder)
-    networks = architecture.build(
-        description.architecture,
-        description.network,
-        description.image_shape,
-        len(description.classes),
-        where=f"{folder / DESCRIPTION}: ",
-    )
+    networks = _networks(description, f"{folder / DESCRIPTION}: ")
     for name, network in networks.items():
         path = folder / f"{name}.safetensors"
         try:
@@ -95,7 +114,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Trained:
 
 
 def main_weights(folder: Path) -> Path:
-    """The file whose sha256 names the model: the generator's weights, the decoder's or the classifier's."""
+    """The file whose sha256 names the model: the weights of the first of MAIN_NETWORKS that there is."""
     for name in MAIN_NETWORKS:
         if (path := folder / f"{name}.safetensors").is_file():
             return path

@@ -14,9 +14,10 @@ from reprogan.errors import UserError
 _NOT_WEIGHTS = ("running_mean", "running_var", "num_batches_tracked", "._u", "._v")
 
 _EXTRAS = {
+    "spread.png": "A held-out source, what is made of it with other noise each time, and bright where that differs",
     "reconstructions.png": "Held-out images, and under each its reconstruction",
     "latents.png": "Codes of the held-out images, coloured by class if any: the two axes along which they vary most",
-    "walk.png": "From latent to latent, straight and under it on the sphere; then, if there are any, class to class",
+    "walk.png": "From latent to latent, straight and under it on the sphere; then class to class or caption to caption",
     "attention.png": "A marked point of a generated image, and beside it where that point looks; a block a layer",
 }
 

@@ -10,10 +10,12 @@ import jinja2
 from markupsafe import Markup
 
 from reprogan.atomic import write_atomically
-from reprogan.config import EXTRACTORS, Parameters
+from reprogan.config import ENCODERS, Parameters
 from reprogan.report.contents import Contents, Picture, read_contents
 from reprogan.report.curves import Chart, draw_charts
 
+# What is scored; of other systems, what generators draw.
+_KINDS = {"autoencoder": "Reconstructions", "pix2pix": "Translations", "stackgan": "Images of captions"}
 TEMPLATE = Path(__file__).with_name("template.html.jinja")
 REPORT = Path("report/index.html")
 # Fewer images a feature dimension, and a distance leans on their number (as `evaluate` warns).
@@ -48,9 +50,9 @@ def write_report(params: Parameters, root: Path) -> Path:
 
 def render(profile: str, contents: list[Contents]) -> str:
     """The page as HTML, with everything that it shows inside it."""
-    generators = [row for row in contents if row.variant.system not in EXTRACTORS]
+    generators = [row for row in contents if row.variant.system not in ENCODERS]
     by_modes = [row for row in generators if "modes_covered" in (row.scores or {})]
-    classifiers = [row for row in contents if row.variant.system in EXTRACTORS]
+    classifiers = [row for row in contents if row.variant.system in ENCODERS]
     leagues = _leagues(row for row in generators if "frechet_distance" in (row.scores or {}) and row not in by_modes)
     mode_leagues = _mode_leagues(by_modes)
     classifiers.sort(key=lambda row: -(row.scores or {}).get("accuracy", -1.0))  # stable: else as in params.yaml
@@ -89,7 +91,9 @@ def _leagues(scored: Iterable[Contents]) -> list[League]:
     for row in scored:
         scores = row.scores or {}
         shared = tuple(scores[key] for key in ("data", "extractor", "extractor_sha256", "n_real", "n_fake"))
-        groups.setdefault((row.variant.system == "autoencoder", row.variant.view.size or 0, shared), []).append(row)
+        groups.setdefault(
+            (_KINDS.get(row.variant.system, "Generators"), row.variant.view.size or 0, shared), []
+        ).append(row)
     return [
         League(
             _title(*key[:2]),
@@ -100,9 +104,9 @@ def _leagues(scored: Iterable[Contents]) -> list[League]:
     ]
 
 
-def _title(reconstructs: bool, size: int) -> str:
-    """What the scores of a league are of; an autoencoder draws nothing, its reconstructions are scored."""
-    return ("Reconstructions" if reconstructs else "Generators") + (f" at {size}×{size}" if size else "")
+def _title(kind: str, size: int) -> str:
+    """What the scores of a league are of."""
+    return kind + (f" at {size}×{size}" if size else "")
 
 
 def _mode_leagues(scored: Iterable[Contents]) -> list[list[Contents]]:
@@ -118,9 +122,15 @@ def _mode_leagues(scored: Iterable[Contents]) -> list[list[Contents]]:
 
 def _caption(row: Contents) -> str:
     """What a variant's grid shows."""
-    if row.variant.system in EXTRACTORS and "accuracy" in (row.scores or {"accuracy": None}):
+    if row.variant.system == "contrastive":
+        return "Held-out images, and under each the held-out caption that lies nearest to it"
+    if row.variant.system == "pix2pix":
+        return "Held-out sources, what is made of them, and the truth"
+    if row.variant.system == "stackgan":
+        return "Drawn from held-out captions, which stand under them; the same latents in each row"
+    if row.variant.system in ENCODERS and "accuracy" in (row.scores or {"accuracy": None}):
         return "The held-out images it is least sure of, worst first"
-    if row.variant.system in ("autoencoder", *EXTRACTORS):
+    if row.variant.system in ("autoencoder", *ENCODERS):
         return "Held-out images, and under each its reconstruction"
     if row.variant.data == "ring":
         return "The points it draws"

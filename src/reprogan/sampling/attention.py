@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 from reprogan.models.latents import draw_latents
 from reprogan.models.trained import Trained
 from reprogan.sampling.generate import BLOCK, generate, generator_of
-from reprogan.sampling.pictures import captioned_row, grid
+from reprogan.sampling.pictures import captioned, grid
 from reprogan.training.randomness import Randomness
 
 _IMAGES = 6
@@ -38,7 +38,7 @@ def attention_picture(model: Trained, seed: int) -> Image.Image:
         side = round(attention.shape[1] ** 0.5)
         pictures.append(grid(_tiles(images, attention.cpu(), side), 2 * len(_POINTS)))
         captions.append(f"{side} x {side} positions")
-    return captioned_row(pictures, captions)
+    return captioned(pictures, captions)
 
 
 def _tiles(images: Tensor, attention: Tensor, side: int) -> Tensor:

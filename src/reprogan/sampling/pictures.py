@@ -52,16 +52,33 @@ def scatter(points: Tensor, labels: Tensor | None = None, side: int = _SIDE, ext
     return picture
 
 
-def captioned_row(pictures: list[Image.Image], captions: list[str]) -> Image.Image:
-    """Pictures of one size side by side, each with a line of text under it."""
+def captioned(pictures: list[Image.Image], captions: list[str], columns: int | None = None) -> Image.Image:
+    """Pictures of one size, so many a row (None: all), each with its text under it, in as many lines as it needs."""
     width, height = pictures[0].size
-    row = Image.new("RGB", (len(pictures) * (width + 2 * _GAP), height + _CAPTION_HEIGHT), (_PAPER,) * 3)
-    draw = ImageDraw.Draw(row)
-    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        left = index * (width + 2 * _GAP) + _GAP
-        row.paste(picture, (left, 0))
-        draw.text((left + width / 2, height + _CAPTION_HEIGHT / 2), caption, fill=(255, 255, 255), anchor="mm")
-    return row
+    columns = min(columns or len(pictures), len(pictures))
+    texts = [_lines(caption, width) for caption in captions]
+    cell = height + _CAPTION_HEIGHT * max(map(len, texts))
+    whole = Image.new("RGB", (columns * (width + 2 * _GAP), -(-len(pictures) // columns) * cell), (_PAPER,) * 3)
+    draw = ImageDraw.Draw(whole)
+    for index, (picture, lines) in enumerate(zip(pictures, texts, strict=True)):
+        left, top = index % columns * (width + 2 * _GAP) + _GAP, index // columns * cell
+        whole.paste(picture, (left, top))
+        for number, line in enumerate(lines):
+            middle = top + height + _CAPTION_HEIGHT * (number + 0.5)
+            draw.text((left + width / 2, middle), line, fill=(255, 255, 255), anchor="mm")
+    return whole
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """The words of a text in lines that are no wider than so many pixels, unless a word is; at least one line."""
+    measure = ImageDraw.Draw(Image.new("1", (1, 1)))
+    lines: list[str] = []
+    for word in text.split():
+        if lines and measure.textlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines or [""]
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
@@ -104,4 +121,4 @@ def progress_strip(images: Tensor, images_seen: Tensor, columns: int = 5) -> Ima
     else:
         columns = min(columns, math.isqrt(images.shape[1]))
         pictures = [grid(milestone, columns) for milestone in images[:, : columns**2]]
-    return captioned_row(pictures, [f"{count:,}" for count in images_seen.tolist()])
+    return captioned(pictures, [f"{count:,}" for count in images_seen.tolist()])

@@ -17,15 +17,14 @@ from reprogan.data.view import choose, enlarge
 from reprogan.errors import UserError
 from reprogan.models import trained
 from reprogan.models.latents import classes_of
-from reprogan.sampling import attention, autoencoder
-from reprogan.sampling.generate import BLOCK, generate, generator_of
+from reprogan.sampling import attention, autoencoder, captioned, translation
+from reprogan.sampling.generate import BLOCK, generate, generator_of, stream
 from reprogan.sampling.pictures import POINTS_EXTENT, grid, progress_strip, save_gif, save_png, scatter
-from reprogan.sampling.walk import walk
+from reprogan.sampling.walk import ROUND_TRIP, walk
 from reprogan.training.device import set_up_device
 
 _MAGNIFIED = 48  # images with longer sides are shown as they are
 _LARGE = 96  # of images with longer sides fewer are shown
-_ROUND_TRIP = 4.0  # seconds of walk.gif
 
 
 def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, compute: Compute, out: Path) -> None:
@@ -51,11 +50,21 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
         save_png(grid(least_sure[: columns**2], columns, scale), out / "grid.png")
         return
 
+    if "text_encoder" in model_trained.networks:
+        with hdf5.create(out / "samples.h5") as file:
+            captioned.compare(model_trained, read_held_out(), hdf5.read_strings(data, "test", "captions"), file, out)
+        return
+
     progress = _progress(model / "progress.safetensors")
     with hdf5.create(out / "samples.h5") as file:
         file.attrs["seed"] = sampling.seed
         file.attrs["variant"] = model_trained.description.variant
-        if "encoder" not in model_trained.networks:
+        if captioned.reads_captions(model_trained):
+            captions = hdf5.read_strings(data, "test", "captions")
+            captioned.draw(model_trained, sampling, scale, read_held_out(), captions, file, out)
+        elif translation.has_sources(model_trained):
+            translation.draw(model_trained, sampling, scale, read_held_out(), file, out)
+        elif "encoder" not in model_trained.networks:
             _draw(model_trained, sampling, columns, scale, file, out)
         else:
             held_out = read_held_out()
@@ -79,14 +88,7 @@ def _draw(model: trained.Trained, sampling: Sampling, columns: int, scale: int, 
     """Stream the samples to `file` and write the pictures of them."""
     generator = generator_of(model)
     classes = classes_of(generator)
-    images = None
-    position = 0
-    for block in generate(model, sampling.count, sampling.seed):
-        if images is None:
-            shape = block.shape[1:]
-            images = file.create_dataset("images", (sampling.count, *shape), block.numpy().dtype)
-        images[position : position + len(block)] = block.numpy()
-        position += len(block)
+    stream(generate(model, sampling.count, sampling.seed), sampling.count, file)
     if classes:
         file["asked_for"] = torch.arange(sampling.count).remainder(classes).numpy()
     if model.description.image_shape == POINT:
@@ -100,7 +102,7 @@ def _draw(model: trained.Trained, sampling: Sampling, columns: int, scale: int, 
     save_png(grid(torch.cat(shown), columns, scale), out / "grid.png")
     walked = walk(model, sampling.seed, scale)
     save_png(walked.strip, out / "walk.png")
-    save_gif(walked.frames, out / "walk.gif", _ROUND_TRIP)
+    save_gif(walked.frames, out / "walk.gif", ROUND_TRIP)
     if attention.has_attention(model):
         save_png(attention.attention_picture(model, sampling.seed), out / "attention.png")
 

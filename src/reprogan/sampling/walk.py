@@ -9,12 +9,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from reprogan.data.batches import as_data
-from reprogan.models.latents import classes_of, draw_latents
+from reprogan.models.latents import classes_of, draw_latents, told
 from reprogan.models.trained import Trained
 from reprogan.sampling.generate import BLOCK, generator_of
 from reprogan.sampling.pictures import grid
 from reprogan.training.randomness import Randomness
 
+ROUND_TRIP = 4.0  # seconds of the moving picture
 _PAIRS = 3
 _HALVINGS = 3  # of the way between two latents: 2³ steps
 _SHARES = torch.arange(2**_HALVINGS + 1) / 2**_HALVINGS  # of that way
@@ -31,29 +32,27 @@ class Walk:
 
 
 @torch.no_grad()
-def walk(model: Trained, seed: int, scale: int) -> Walk:
+def walk(model: Trained, seed: int, scale: int, captions: Tensor | None = None) -> Walk:
     """Walks between the first images of the sequence that `seed` names (see `generate`), pixels magnified by `scale`.
 
     Rows in pairs: straight from one latent to the other, and under it on the sphere. A conditional generator adds rows
-    from each class to the next, the latent held; all others of its rows are of one class each.
+    from each class to the next, the latent held; all others of its rows are of one class each. Instead of classes, one
+    that reads captions is given the features float32 (M, D) of some.
     """
     generator = generator_of(model)
     z = draw_latents(generator, BLOCK, Randomness(seed, torch.device("cpu")).generator("sample", 0))
-    classes = classes_of(generator)
+    ends = torch.eye(classes_of(generator)) if captions is None else captions
     rows = []
     for pair in range(_PAIRS):
         one, other = z[2 * pair], z[2 * pair + 1]
-        rows += [_images(generator, path(one, other), pair) for path in (straight, spherical)]
-    for pair in range(min(_PAIRS, classes - 1)):
-        shares = _SHARES[:, None]
-        ends = torch.eye(classes)[[pair, pair + 1]]
-        told = (1 - shares) * ends[0] + shares * ends[1]
-        rows.append(_images(generator, z[2 * pair].expand(len(told), -1), told))
+        rows += [_images(generator, path(one, other), _end(ends, pair)) for path in (straight, spherical)]
+    for pair in range(min(_PAIRS, len(ends) - 1)):
+        rows.append(_images(generator, z[2 * pair].expand(len(_SHARES), -1), straight(ends[pair], ends[pair + 1])))
     trips = []
     for trip in range(_SIDE_BY_SIDE):
         stops = [z[trip * _STOPS + stop] for stop in (*range(_STOPS), 0)]
         latents = torch.cat([spherical(*ends)[:-1] for ends in pairwise(stops)])
-        trips.append(_images(generator, latents, trip))
+        trips.append(_images(generator, latents, _end(ends, trip)))
     frames = [grid(torch.stack(frame), _SIDE_BY_SIDE, scale) for frame in zip(*trips, strict=True)]
     return Walk(grid(torch.cat(rows), 2**_HALVINGS + 1, scale), frames)
 
@@ -88,12 +87,14 @@ def _length(vector: Tensor) -> float:
     return math.sqrt(math.fsum(value * value for value in vector.tolist()))
 
 
-def _images(generator: nn.Module, z: Tensor, told: Tensor | int) -> Tensor:
-    """uint8 (N, C, H, W) of latents (N, D); `told` is the shares of the classes (N, K), or one class for all."""
+def _end(ends: Tensor, index: int) -> Tensor | None:
+    """One of `ends`, (1, K), in turn; None if there are none."""
+    return ends[[index % len(ends)]] if len(ends) else None
+
+
+def _images(generator: nn.Module, z: Tensor, condition: Tensor | None) -> Tensor:
+    """uint8 (N, C, H, W) of latents (N, D); `condition` is what each is told, (N, K), or all of them, (1, K)."""
     device = next(generator.parameters()).device
-    classes = classes_of(generator)
-    if not classes:
-        return as_data(generator(z.to(device))).cpu()
-    if isinstance(told, int):
-        told = torch.eye(classes)[told % classes].expand(len(z), -1)
-    return as_data(generator(z.to(device), told.to(device))).cpu()
+    if condition is not None:
+        condition = condition.expand(len(z), -1).to(device)
+    return as_data(told(generator, z.to(device), condition)).cpu()

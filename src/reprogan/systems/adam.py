@@ -5,14 +5,26 @@ around the kernel takes several times as long as the kernel itself.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from reprogan.blocks import Strict
 from reprogan.systems.replay import as_one
 
 _EPSILON = 1e-8
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""How much of Adam's running averages stays at each step."""
+
+
+class AdamParameters(Strict):
+    """One network's optimiser (Kingma and Ba 2015)."""
+
+    learning_rate: float = Field(gt=0)
+    betas: tuple[Beta, Beta] = Field(strict=False)
 
 
 class Adam:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from reprogan import losses
 from reprogan.blocks import Strict
+from reprogan.data.batches import Batch
 from reprogan.errors import UserError
-from reprogan.systems.adam import Adam
+from reprogan.systems.adam import Adam, Beta
 from reprogan.systems.replay import Replayed
-from reprogan.systems.system import Beta, Draws, NextBatch, Position
+from reprogan.systems.system import Draws, NextBatch, Position
 
 LOSS_FUNCTION = "reconstruction_loss"
 
@@ -47,5 +48,5 @@ class System:
         self.optimisers["autoencoder"].descend(loss)
         return (loss.detach(),)
 
-    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> None:
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> None:
         return None

@@ -9,9 +9,10 @@ from torch.nn.functional import pad
 
 from reprogan import losses
 from reprogan.blocks import Strict
-from reprogan.systems.adam import Adam
+from reprogan.data.batches import Batch
+from reprogan.systems.adam import Adam, Beta
 from reprogan.systems.replay import Replayed
-from reprogan.systems.system import Beta, Draws, NextBatch, Position
+from reprogan.systems.system import Draws, NextBatch, Position
 
 LOSS_FUNCTION = "classification_loss"
 
@@ -57,7 +58,7 @@ class System:
         self.optimisers["classifier"].descend(loss)
         return loss.detach(), (logits.detach().argmax(1) == labels).float().mean()
 
-    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> None:
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> None:
         return None
 
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from reprogan import losses
 from reprogan.blocks import Strict
-from reprogan.systems.adam import Adam
+from reprogan.data.batches import Batch
+from reprogan.systems.adam import Adam, Beta
 from reprogan.systems.replay import Replayed
-from reprogan.systems.system import Beta, Draws, NextBatch, Position
+from reprogan.systems.system import Draws, NextBatch, Position
 
 LOSS_FUNCTION = "answering_loss"
 
@@ -51,7 +52,7 @@ class System:
         noise = torch.randn(batch.images.shape, generator=source, device=batch.images.device) * self._noise
         return self._descend(batch.images, batch.images + noise)
 
-    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> None:
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> None:
         return None
 
     def _answer(self, images: Tensor, options: Tensor) -> tuple[Tensor, ...]:

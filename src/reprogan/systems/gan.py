@@ -17,24 +17,17 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from reprogan import losses
 from reprogan.blocks import Strict
-from reprogan.data.batches import as_data
+from reprogan.data.batches import Batch, as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import classes_of, draw_labels, draw_latents, labels_in_turn, told
-from reprogan.systems.adam import Adam
+from reprogan.systems.adam import Adam, AdamParameters, Beta
 from reprogan.systems.replay import Replayed
-from reprogan.systems.system import Beta, Draws, NextBatch, Position
+from reprogan.systems.system import Draws, NextBatch, Position
 
 LOSS_FUNCTION = "discriminator_loss"
 Images = Annotated[int, Field(ge=1)]
 
 _PREVIEW_COUNT = 64
-
-
-class AdamParameters(Strict):
-    """One network's optimiser (Kingma and Ba 2015)."""
-
-    learning_rate: float = Field(gt=0)
-    betas: tuple[Beta, Beta] = Field(strict=False)
 
 
 class BurnIn(Strict):
@@ -217,7 +210,7 @@ class System:
         self._optimiser("generator").descend(generator_loss, some_rest=self._last > 0)
         return generator_loss.detach(), *judged
 
-    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> Tensor:
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> Tensor:
         """64 images (or as many as the generator's `preview_count`), of all classes in turn where there are any."""
         generator = networks["generator"]
         if self._grows:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from reprogan import losses
@@ -15,9 +14,6 @@ from reprogan.blocks import parse
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
 from reprogan.systems.adam import Adam
-
-Beta = Annotated[float, Field(ge=0, lt=1)]
-"""How much of Adam's running averages stays at each step."""
 
 _NO_SYSTEMS = {"__init__", "adam", "compiling", "recording", "replay", "system"}  # files here that are none
 
@@ -53,8 +49,11 @@ class System(Protocol):
         """Train on one batch (or several). Returns one detached scalar a name in `losses`, still on the device."""
         ...
 
-    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> Tensor | None:
-        """A few images or points on the CPU, always from the same latents, as samples are; None if there are none."""
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> Tensor | None:
+        """A few images or points on the CPU, always from the same latents, as samples are; None if there are none.
+
+        `held_out` are the same few held-out images each time, for a system that draws from what goes with them.
+        """
         ...
 
 

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from reprogan import losses
 from reprogan.blocks import Strict
-from reprogan.data.batches import as_data
+from reprogan.data.batches import Batch, as_data
 from reprogan.errors import UserError
+from reprogan.losses.divergence import kl_divergence
 from reprogan.models.latents import draw_latents
-from reprogan.systems.adam import Adam
+from reprogan.systems.adam import Adam, Beta
 from reprogan.systems.replay import Replayed
-from reprogan.systems.system import Beta, Draws, NextBatch, Position
+from reprogan.systems.system import Draws, NextBatch, Position
 
 LOSS_FUNCTION = "reconstruction_loss"
 
@@ -59,16 +60,8 @@ class System:
         self.optimisers["autoencoder"].descend(reconstruction + self._kl_weight * kl)
         return (reconstruction + kl).detach(), reconstruction.detach(), kl.detach()
 
-    def preview(self, networks: Mapping[str, nn.Module], draws: Draws) -> Tensor:
+    def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> Tensor:
         """64 images drawn from the prior."""
         decoder = networks["decoder"]
         with torch.no_grad():
             return as_data(decoder(draw_latents(decoder, _PREVIEW_COUNT, draws.generator("preview")))).cpu()
-
-
-def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) ‖ N(0, 1)), summed over the D numbers of a code, mean over codes (N, D), in nats.
-
-    Source: Kingma and Welling 2014, Appendix B.
-    """
-    return (mean.square() + log_variance.exp() - 1 - log_variance).sum() / (2 * len(mean))

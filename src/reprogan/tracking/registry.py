@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reprogan.config import EXTRACTORS, Compute
+from reprogan.config import ENCODERS, Compute
 from reprogan.tracking.curves import Point, log_points
 from reprogan.tracking.run import SHA256, VARIANT
 from reprogan.tracking.store import Tracking
@@ -160,13 +160,30 @@ def _signature(description: "Description") -> tuple["ModelSignature", Any]:
 
     points = description.image_shape == (2, 1, 1)
     images = Schema([TensorSpec(np.dtype("float32" if points else "uint8"), (-1, *description.image_shape))])
+    drawn = images
+    if description.architecture == "stackgan" and description.network["stage"] == 1:  # of a side of its own
+        drawn = Schema([TensorSpec(np.dtype("uint8"), (-1, description.image_shape[0], -1, -1))])
+    if description.source_channels:
+        shape = (description.source_channels, *description.image_shape[1:])
+        sources = Schema([TensorSpec(np.dtype("uint8"), (-1, *shape))])
+        seed = ParamSchema([ParamSpec("seed", "long", 1)])
+        return ModelSignature(sources, images, seed), np.zeros((1, *shape), np.uint8)
+    if description.system == "contrastive":
+        features = Schema([TensorSpec(np.dtype("float32"), (-1, description.network["features"]))])
+        return ModelSignature(images, features), np.zeros((1, *description.image_shape), np.uint8)
     if description.system == "autoencoder" or (description.system == "features" and not description.classes):
         return ModelSignature(images, images), np.zeros((1, *description.image_shape), np.uint8)
-    if description.system in EXTRACTORS:
+    if description.system in ENCODERS:
         probabilities = Schema([TensorSpec(np.dtype("float32"), (-1, len(description.classes)))])
         return ModelSignature(images, probabilities), np.zeros((1, *description.image_shape), np.uint8)
-    params = ParamSchema([ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1), ParamSpec("label", "long", -1)])
-    return ModelSignature(None, images, params), ([0], {"seed": 1, "count": 4})  # the input itself plays no part
+    example: dict[str, Any] = {"seed": 1, "count": 4}
+    params = [ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1)]
+    if description.vocabulary:
+        params.append(ParamSpec("text", "string", ""))
+        example["text"] = " ".join(description.vocabulary[:4])
+    else:
+        params.append(ParamSpec("label", "long", -1))
+    return ModelSignature(None, drawn, ParamSchema(params)), ([0], example)  # the input itself plays no part
 
 
 def _canonical(package: str) -> str:

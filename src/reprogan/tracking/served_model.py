@@ -1,7 +1,8 @@
 """The model as MLflow serves it (models-from-code): MLflow runs this file, nothing is unpickled.
 
-A generator draws `count` images from `seed`, whatever its input; a classifier answers images with probabilities, an
-autoencoder that cannot draw with their reconstructions.
+A generator draws `count` images from `seed`, whatever its input, of the caption `text` if it reads captions; a
+translator makes an image of each that it is given. A classifier answers images with probabilities, an encoder with
+features, an autoencoder that cannot draw with their reconstructions.
 """
 
 import sys
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST_COUNT = 10000
 LARGEST_SEED = 2**63 - 1
-DRAW_DEFAULTS = {"seed": 1, "count": 1, "label": -1}
+DRAW_DEFAULTS = {"seed": 1, "count": 1, "label": -1, "text": ""}
 
 
 class ServedModel(PythonModel):
@@ -46,36 +47,54 @@ class ServedModel(PythonModel):
     ) -> np.ndarray[Any, Any]:
         """uint8 images (count, C, H, W) of a generator (points are float32), or float32 probabilities (N, classes).
 
-        `params`: seed (0 or more), count (1 to 10000) and, where it is told classes, label (-1: each in turn), for
-        generators. `model_input`: for classifiers and autoencoders uint8 images (N, C, H, W); generators need none. The
-        same seed gives the same bytes. Raises MlflowException (a client's mistake, status 400) for anything else.
+        `params`, for generators: seed (0 or more), count (1 to 10000) and, where it is told classes, label (-1: each in
+        turn) or, where it reads captions, text. `model_input`: for classifiers, encoders and autoencoders uint8 images
+        (N, C, H, W), for translators their sources (N, C', H, W); other generators need none. The same seed gives the
+        same bytes. Raises MlflowException (a client's mistake, status 400) for anything else.
         """
+        params = {**DRAW_DEFAULTS, **(params or {})}
+        if self.trained.description.source_channels:
+            sources = np.asarray(model_input)
+            self._check(sources, self.trained.description.source_channels)
+            return self._draw(int(params["seed"]), len(sources), -1, None, sources)
         if self.trained.draws:
-            params = params or {}
-            return self._draw(*(int(params.get(key, default)) for key, default in DRAW_DEFAULTS.items()))
+            text = str(params["text"]) if self.trained.description.vocabulary else None
+            return self._draw(int(params["seed"]), int(params["count"]), int(params["label"]), text, None)
         return self._answer(np.asarray(model_input))
 
-    def _draw(self, seed: int, count: int, label: int) -> np.ndarray[Any, Any]:
+    def _draw(
+        self, seed: int, count: int, label: int, text: str | None, sources: np.ndarray[Any, Any] | None
+    ) -> np.ndarray[Any, Any]:
         if not 1 <= count <= LARGEST_COUNT:
             raise MlflowException.invalid_parameter_value(f"count is {count}; expected 1 to {LARGEST_COUNT} images")
         if not 0 <= seed <= LARGEST_SEED:
             raise MlflowException.invalid_parameter_value(f"seed is {seed}; expected 0 to {LARGEST_SEED}")
+        import torch
+
+        from reprogan.data.batches import to_float
         from reprogan.errors import UserError
+        from reprogan.sampling.asked import read_prompt
         from reprogan.sampling.generate import generate
 
         try:
-            blocks = list(generate(self.trained, count, seed, label=None if label == -1 else label))
+            told = None if sources is None else to_float(torch.from_numpy(sources))
+            if text is not None:
+                told = read_prompt(self.trained, text).tokens
+            blocks = list(generate(self.trained, count, seed, label=None if label == -1 else label, told=told))
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         return np.concatenate([block.numpy() for block in blocks])
 
-    def _answer(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        expected = self.trained.description.image_shape
+    def _check(self, images: np.ndarray[Any, Any], channels: int) -> None:
+        expected = (channels, *self.trained.description.image_shape[1:])
         if images.dtype != np.uint8 or images.shape[1:] != expected or not 1 <= len(images) <= LARGEST_COUNT:
             raise MlflowException.invalid_parameter_value(
                 f"images are {images.dtype} {images.shape}; expected uint8 (N, {', '.join(map(str, expected))}), "
                 f"N from 1 to {LARGEST_COUNT}"
             )
+
+    def _answer(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        self._check(images, self.trained.description.image_shape[0])
         import torch
 
         from reprogan.data.batches import as_data, to_float
@@ -88,6 +107,8 @@ class ServedModel(PythonModel):
                 # Of attributes each option is a question of its own.
                 each = self.trained.description.system == "features"
                 return (logits.sigmoid() if each else logits.softmax(dim=1)).numpy()
+            if "image_encoder" in networks:
+                return torch.cat([networks["image_encoder"](block) for block in blocks]).numpy()
             return torch.cat([as_data(networks["decoder"](networks["encoder"](block))) for block in blocks]).numpy()
 
 

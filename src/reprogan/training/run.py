@@ -3,13 +3,14 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 
 from reprogan.atomic import write_atomically
-from reprogan.config import EXTRACTORS, PARAMS_FILE, Compute, Variant
+from reprogan.config import ENCODERS, NO_UPSTREAM, PARAMS_FILE, Compute, Variant
 from reprogan.data import hdf5, view
-from reprogan.data.batches import ResidentImages
+from reprogan.data.batches import Batch, ResidentImages, to_float
 from reprogan.errors import UserError
 from reprogan.models import architecture, trained
 from reprogan.models.latents import classes_of
@@ -23,11 +24,22 @@ from reprogan.training.history import History
 from reprogan.training.randomness import Randomness
 from reprogan.training.trainer import Run, train
 
+_HELD_OUT = 16  # images that progress is shown on, where it is shown on images
 
-def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scratch: Path, out: Path) -> None:
+
+def train_variant(
+    name: str,
+    variant: Variant,
+    compute: Compute,
+    data: Path,
+    scratch: Path,
+    out: Path,
+    upstream_root: Path = Path("."),
+) -> None:
     """Train variant `name` on the prepared file `data` and write its model to the folder `out`.
 
-    Checkpoints and what a follower reads lie below `scratch`. Raises UserError for what the user can mend.
+    Checkpoints and what a follower reads lie below `scratch`; the path of an upstream model begins at `upstream_root`.
+    Raises UserError for what the user can mend.
     """
     training = variant.training
     device = set_up_device(compute)
@@ -48,9 +60,24 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
     classes, labels = description.classes, train_split.labels
     if variant.system == "features" and not classes:
         classes, labels = description.answers, hdf5.answers_of(train_split, description)
-    if variant.system in EXTRACTORS:
+    if train_split.tokens is not None:
+        labels = train_split.tokens
+    if variant.system in ENCODERS:
         _check_answers(variant, description, where)
-    networks = architecture.build(variant.architecture, variant.network, image_shape, len(classes), where)
+    upstream = (
+        None if variant.upstream.model == NO_UPSTREAM else trained.load(upstream_root / variant.upstream.model, device)
+    )
+    _check_upstream(upstream, description, image_shape, where)
+    networks = architecture.build(
+        variant.architecture,
+        variant.network,
+        image_shape,
+        len(classes),
+        where,
+        words=len(description.vocabulary),
+        source_channels=description.source_channels,
+        upstream=upstream.networks if upstream else None,
+    )
     if variant.view.classes is not None and any(classes_of(network) for network in networks.values()):
         raise UserError(
             f"{where}view.classes is {list(variant.view.classes)}; a conditional model is asked for every class of its "
@@ -85,6 +112,7 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
         device,
         randomness.permutation,
         variant.view.size,
+        None if train_split.sources is None else torch.from_numpy(train_split.sources),
     )
     run = Run(
         averages=averages,
@@ -93,7 +121,8 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
         history=History(system.losses, follower.folder / "history.csv"),
         previews={},
     )
-    result = train(name, system, images, training, compute, randomness, checkpoints, run)
+    held_out = _held_out(data, description, variant.view.size, device)
+    result = train(name, system, images, training, compute, randomness, checkpoints, run, held_out)
 
     if result.previews:
         counts = sorted(result.previews)
@@ -115,6 +144,9 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
             data=description.name,
             weights="average" if averages else "last",
             images_seen=result.images_seen,
+            vocabulary=description.vocabulary,
+            source_channels=description.source_channels,
+            upstream=upstream.description if upstream else None,
         ),
         result.networks,
     )
@@ -129,9 +161,41 @@ def train_variant(name: str, variant: Variant, compute: Compute, data: Path, scr
     checkpoints.clear()
 
 
+def _held_out(data: Path, description: hdf5.Description, size: int | None, device: torch.device) -> Batch:
+    """The first few held-out images, as training sees its own."""
+    split = hdf5.read(data, "test", np.arange(min(_HELD_OUT, description.counts["test"])))
+    labels = split.labels if split.tokens is None else split.tokens
+    return Batch(
+        view.enlarge(to_float(torch.from_numpy(split.images).to(device)), size),
+        torch.from_numpy(labels).to(device),
+        None if split.sources is None else to_float(torch.from_numpy(split.sources).to(device)),
+    )
+
+
+def _check_upstream(
+    upstream: trained.Trained | None, description: hdf5.Description, image_shape: tuple[int, int, int], where: str
+) -> None:
+    """Raise UserError if the model that training begins with was made for other data."""
+    if upstream is None:
+        return
+    made = upstream.description
+    for what, found, expected in (
+        ("data set", made.data, description.name),
+        ("image shape", made.image_shape, image_shape),
+        ("vocabulary", made.vocabulary, description.vocabulary),
+    ):
+        if found != expected:
+            raise UserError(
+                f"{where}upstream.model: models/{made.variant}: its {what}: {str(found)[:60]}; expected "
+                f"{str(expected)[:60]}; run `dvc repro train@{made.variant}`"
+            )
+
+
 def _check_answers(variant: Variant, description: hdf5.Description, where: str) -> None:
     """Raise UserError if the system is not the one for what is known of the images."""
     if variant.system == "classifier" and not description.classes:
         raise UserError(f"{where}system is 'classifier'; {description.name} has no classes; expected 'features'")
+    if variant.system == "contrastive" and not description.vocabulary:
+        raise UserError(f"{where}system is 'contrastive'; {description.name} has no captions; expected data: captions")
     if variant.system == "features" and description.classes:
         raise UserError(f"{where}system is 'features'; {description.name} has classes; expected 'classifier'")

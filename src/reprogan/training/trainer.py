@@ -51,9 +51,11 @@ def train(
     randomness: Randomness,
     checkpoints: Checkpoints,
     run: Run,
+    held_out: Batch,
 ) -> Result:
     """Train `system` until it has seen the budget of images, going on from the newest checkpoint there is.
 
+    `held_out` are a few images that it does not learn from, for `system.preview`.
     Raises TrainingDiverged within one log interval of a loss or weight that is not finite, Stopped (after writing a
     checkpoint) on SIGTERM or SIGINT, and OSError when a checkpoint cannot be written.
     """
@@ -76,7 +78,7 @@ def train(
     def preview_due() -> None:
         for milestone in training.milestones:
             if milestone <= images_seen and milestone not in run.previews:
-                preview = system.preview(_final_networks(system, run), randomness)
+                preview = system.preview(_final_networks(system, run), randomness, held_out)
                 if preview is not None:
                     run.previews[milestone] = preview
 

@@ -21,8 +21,13 @@ class Listing:
 
 @dataclass(frozen=True)
 class Face:
-    """One face: pixels uint8 (3, 128, 128), the code of each of the listing's attributes, a caption if there is one."""
+    """One face: pixels uint8 (3, S, S), the code of each of the listing's attributes, a caption if there is one.
+
+    `named` says of each attribute whether the caption tells it, `size` what height and width the picture had.
+    """
 
     pixels: np.ndarray
     attributes: tuple[int, ...] = ()
     caption: str = ""
+    named: tuple[bool, ...] = ()
+    size: tuple[int, int] | None = None

@@ -22,9 +22,14 @@ def list_faces(faces: Faces) -> Listing:
 def open_maker(faces: Faces, group: str | None) -> Iterator[Callable[[str], Face]]:
     """How to make a key's face; it raises Unreadable, or Unfit for a picture that is not to be taken."""
     with open_reader(Path(faces.source), group) as read:
-        yield lambda key: Face(
-            square(as_rgb(read(key), faces.grey, faces.alpha), faces.resize, pad=faces.on_small == "pad")
-        )
+
+        def make(key: str) -> Face:
+            picture = read(key)
+            rgb = as_rgb(picture, faces.grey, faces.alpha)
+            pixels = square(rgb, faces.resize, faces.on_small == "pad", faces.size)
+            return Face(pixels, size=(picture.height, picture.width))
+
+        yield make
 
 
 def _sha256(place: Path, keys: list[str]) -> str:

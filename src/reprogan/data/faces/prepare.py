@@ -19,7 +19,7 @@ import numpy as np
 
 from reprogan.config import PARAMS_FILE, TOY_FACES, Faces
 from reprogan.data import hdf5
-from reprogan.data.faces.crop import SIZE, TooSmall, Unfit
+from reprogan.data.faces.crop import TooSmall, Unfit
 from reprogan.data.faces.listing import Face, Listing
 from reprogan.data.faces.sources import Unreadable, listed
 from reprogan.data.hdf5 import Description
@@ -61,7 +61,9 @@ def prepare(faces: Faces, out: Path) -> tuple[Description, list[str]]:
                 else:
                     problems.append(f"{key} {face}")
         if problems:
-            raise UserError(f"{faces.source}: {listed(problems)}; mend or remove these pictures{_hint(problems)}")
+            raise UserError(
+                f"{faces.source}: {listed(problems)}; mend or remove these pictures{_hint(problems, faces.size)}"
+            )
         for split, writer in splits.items():
             if not writer.finish():
                 raise UserError(
@@ -77,8 +79,8 @@ def split_of(key: str, test_share: float) -> hdf5.Split:
     return "test" if place < test_share else "train"
 
 
-def _hint(problems: list[str]) -> str:
-    is_small = any(f"expected {SIZE} a side" in problem for problem in problems)
+def _hint(problems: list[str], size: int) -> str:
+    is_small = any(f"expected {size} a side" in problem for problem in problems)
     return ", or set faces.on_small to pad or skip, or faces.resize to shorter_side" if is_small else ""
 
 
@@ -88,7 +90,7 @@ class _Split:
     def __init__(self, group: h5py.Group, listing: Listing, count: int, faces: Faces) -> None:
         self._group, self._listing = group, listing
         # A chunk an image: a batch reads its own images and no others.
-        shape = (3, SIZE, SIZE)
+        shape = (3, faces.size, faces.size)
         gzip = {"compression": "gzip", "compression_opts": 1}  # the fastest of its levels
         compression: dict[str, Any] = gzip if faces.compression == "gzip" else {}
         self._images = group.create_dataset(
@@ -99,14 +101,19 @@ class _Split:
         self._keys: list[str] = []
         self._captions: list[str] = []
         self._attributes: list[tuple[int, ...]] = []
+        self._named: list[tuple[bool, ...]] = []
+        self._sizes: list[tuple[int, int]] = []
 
     def add(self, key: str, face: Face) -> None:
         self._waiting.append(face.pixels)
         self._keys.append(key)
         if self._listing.captioned:
             self._captions.append(face.caption)
+            self._named.append(face.named)
         if self._listing.attributes:
             self._attributes.append(face.attributes)
+        if face.size is not None:
+            self._sizes.append(face.size)
         if len(self._waiting) == _BUFFERED:
             self._write()
 
@@ -115,11 +122,15 @@ class _Split:
         self._write()
         self._images.resize(self._written, 0)
         if self._written:
-            _write_strings(self._group, "keys", self._keys)
+            hdf5.write_strings(self._group, "keys", self._keys)
             if self._captions:
-                _write_strings(self._group, "captions", self._captions)
+                hdf5.write_strings(self._group, "captions", self._captions)
             if self._attributes:
                 self._group.create_dataset("attributes", data=np.array(self._attributes, np.uint8))
+            if self._named:
+                self._group.create_dataset("named", data=np.array(self._named, np.uint8))
+            if self._sizes:
+                self._group.create_dataset("sizes", data=np.array(self._sizes, np.uint32))
         return self._written
 
     def _write(self) -> None:
@@ -127,12 +138,6 @@ class _Split:
             self._images[self._written : self._written + len(self._waiting)] = np.stack(self._waiting)
             self._written += len(self._waiting)
             self._waiting.clear()
-
-
-def _write_strings(group: h5py.Group, name: str, strings: list[str]) -> None:
-    """Strings of one length, padded with zeros: unlike HDF5's of any length, they lie in the file in their order."""
-    encoded = [string.encode() for string in strings]
-    group.create_dataset(name, data=encoded, dtype=h5py.string_dtype("utf-8", max(map(len, encoded))))
 
 
 # ---- on all cores ---------------------------------------------------------------------------------------------------

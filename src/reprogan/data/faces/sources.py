@@ -128,7 +128,7 @@ def _folder_reader(place: Path) -> Read:
             content = (place / key).read_bytes()
         except OSError as error:
             raise Unreadable(f"cannot be read ({error.strerror})") from None
-        return _decoded(content)
+        return decoded(content)
 
     return read
 
@@ -170,15 +170,15 @@ def _zip_reader(archive: zipfile.ZipFile) -> Read:
         if entry.flag_bits & 1:
             raise Unreadable("is encrypted")
         try:
-            return _decoded(archive.read(key))
+            return decoded(archive.read(key))
         except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, zlib.error) as error:
             raise Unreadable(f"cannot be unpacked ({error})") from None
 
     return read
 
 
-def _decoded(content: bytes) -> Image.Image:
-    """The whole picture: a broken or cut one is found here, not later."""
+def decoded(content: bytes) -> Image.Image:
+    """The whole picture, turned as it was taken: a broken or cut one is found here, not later. Raises Unreadable."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:

@@ -102,9 +102,13 @@ def draw_attributes(seed: int, index: int) -> Attributes:
     return Attributes(**chosen)
 
 
-def caption(face: Attributes, seed: int, index: int) -> str:
-    """One English sentence without a full stop that tells some of what is to be seen; its wording varies."""
+def caption(face: Attributes, seed: int, index: int) -> tuple[str, set[str]]:
+    """One English sentence without a full stop that tells some of what is to be seen, and the attributes that it tells.
+
+    Its wording varies.
+    """
     draws = Draws(seed, 1, index)
+    named = {"person"}
     mood = {
         "frown": ("frowning", "sad"),
         "straight": ("serious", "calm"),
@@ -113,10 +117,16 @@ def caption(face: Attributes, seed: int, index: int) -> str:
     }
     adjective = draws.choose(mood[face.mouth])
     person = draws.choose({"woman": ("woman", "lady"), "man": ("man", "guy")}[face.person], (3, 1))
-    subject = f"{adjective} {person}" if draws.often(0.8) else person
+    subject = person
+    if draws.often(0.8):
+        subject = f"{adjective} {person}"
+        named.add("mouth")
 
-    has = [_hair(face, draws)]
+    hair, of_hair = _hair(face, draws)
+    has = [hair]
+    named |= of_hair
     if face.beard != "none":
+        named.add("beard")
         has.append(
             {
                 "stubble": "stubble",
@@ -126,9 +136,11 @@ def caption(face: Attributes, seed: int, index: int) -> str:
             }[face.beard]
         )
     if face.glasses == "none" and draws.often(0.35):
+        named.add("eyes")
         has.append(f"{face.eyes} eyes")
     wears = []
     if face.glasses != "none":
+        named.add("glasses")
         wears.append(
             {
                 "round": "round glasses",
@@ -137,8 +149,10 @@ def caption(face: Attributes, seed: int, index: int) -> str:
             }[face.glasses]
         )
     if face.hat != "none":
+        named.add("hat")
         wears.append(f"a {face.hat}")
     if draws.often(0.4):
+        named.add("clothes")
         wears.append(f"{_a(face.clothes)} shirt")
 
     parts = [_a(subject)]
@@ -147,21 +161,27 @@ def caption(face: Attributes, seed: int, index: int) -> str:
     else:
         parts.append(f"with {_and(has + wears)}")
     if face.gaze != "ahead" and draws.often(0.4):
+        named.add("gaze")
         parts.append(f"looking to the {face.gaze}")
     if draws.often(0.25):
+        named.add("background")
         parts.append(f"on {_a(face.background)} background")
     start = draws.choose(("", "a portrait of ", "a picture of "), (4, 1, 1))
-    return start + " ".join(parts)
+    return start + " ".join(parts), named
 
 
-def _hair(face: Attributes, draws: Draws) -> str:
+def _hair(face: Attributes, draws: Draws) -> tuple[str, set[str]]:
+    """Words for the hair, and the attributes that they tell."""
     if face.hair == "bald":
-        return draws.choose(("a bald head", "no hair"), (2, 1))
+        return draws.choose(("a bald head", "no hair"), (2, 1)), {"hair"}
+    both = {"hair", "hair_colour"}
     if face.hair == "bun":
-        return f"{face.hair_colour} hair in a bun"
+        return f"{face.hair_colour} hair in a bun", both
     if face.hair == "bob":
-        return f"a {face.hair_colour} bob"
-    return draws.choose((f"{face.hair} {face.hair_colour} hair", f"{face.hair_colour} hair"), (4, 1))
+        return f"a {face.hair_colour} bob", both
+    full, short = f"{face.hair} {face.hair_colour} hair", f"{face.hair_colour} hair"
+    chosen = draws.choose((full, short), (4, 1))
+    return chosen, both if chosen == full else {"hair_colour"}
 
 
 def _a(noun: str) -> str:

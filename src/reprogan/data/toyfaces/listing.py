@@ -23,6 +23,8 @@ def open_maker(faces: Faces, group: str | None) -> Iterator[Callable[[str], Face
     def make(key: str) -> Face:
         index = int(key)
         face = draw_attributes(seed, index)
-        return Face(draw(face, seed, index).bytes(), tuple(face.codes()), caption(face, seed, index))
+        sentence, named = caption(face, seed, index)
+        tells = tuple(name in named for name in Attributes.OPTIONS)
+        return Face(draw(face, seed, index).bytes(), tuple(face.codes()), sentence, tells)
 
     yield make

@@ -1,0 +1,96 @@
+"""`reprogan repro`: stages in forks of one process that has loaded torch, and nothing else about them is different."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import SPY
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux's process handles"),
+]
+COMMAND = [sys.executable, "-m", "reprogan.cli", "repro"]
+
+
+def start(project, *arguments: str) -> "subprocess.Popen[str]":
+    """`reprogan repro` as the leader of a process group of its own."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(
+        [*COMMAND, *arguments], cwd=project.root, env=project.environment(), start_new_session=True, **options
+    )
+
+
+def in_the_middle(project, wait_until) -> tuple[int, list[str]]:
+    """Once `gan` trains: the process that DVC started for it, and all others."""
+    history = project.root / ".reprogan/live/gan/history.csv"
+    assert wait_until(lambda: history.is_file() and history.read_text().count("\n") > 8, 120)
+    running = project.processes()
+    (stage,) = [line for line in running if line.split()[2:3] == ["stages/train.py"]]
+    return int(stage.split()[0]), running
+
+
+def test_all_stages_give_the_bytes_of_dvc_repro(project, pipeline, tmp_path):
+    lock = project.lock()
+    project.run(*COMMAND, "-f", "evaluate@stackgan", "evaluate@gan", env={SPY: str(tmp_path / "opened")})
+    assert project.digests() == pipeline.digests
+    assert project.lock() == lock
+    opened = {path.name: path.read_text().split("\n") for path in (tmp_path / "opened").iterdir()}
+    assert {"prepare_captions", "train@stackgan_1", "train@stackgan", "sample@gan", "evaluate@gan"} <= set(opened)
+    for stage, files in opened.items():  # of the processes that DVC started; they loaded no more than to hand over
+        assert "src/reprogan/warm.py" in files and "src/reprogan/config.py" not in files, stage
+
+
+def test_it_takes_what_dvc_repro_takes(project):
+    done = project.run(*COMMAND, "--dry", "-f", "-s", "train@gan")
+    assert "python stages/train.py gan" in done.stdout
+    assert project.run(*COMMAND, "train@nothing", status=255).stderr.startswith("ERROR: ")
+
+
+def test_a_stage_that_fails_fails_as_it_would(project):
+    project.change(**{"variants.gan.objective.loss": "nonsense"})
+    cold, warm = project.dvc("repro", "check", status=255), project.run(*COMMAND, "check", status=255)
+    assert warm.stderr == cold.stderr and "found 'nonsense'" in warm.stderr and "exited with 2" in warm.stderr
+
+
+@pytest.mark.parametrize("whom", ["the stage's process", "reprogan repro", "all"])
+def test_killed_it_leaves_nothing_running_and_goes_on(project, pipeline, wait_until, whom):
+    project.forget("train@gan")
+    running = start(project, "train@gan")
+    stage, _ = in_the_middle(project, wait_until)
+    if whom == "all":
+        os.killpg(running.pid, signal.SIGKILL)
+    else:
+        os.kill(running.pid if whom == "reprogan repro" else stage, signal.SIGKILL)
+    said, _ = running.communicate(timeout=30)
+    assert running.returncode != 0
+    assert wait_until(lambda: not project.processes(), 20), project.processes()
+    if whom != "all":
+        assert f"exited with {1 if whom == 'reprogan repro' else -9}" in said
+
+    assert "gan: going on from" in project.run(*COMMAND, "train@gan").stderr
+    expected = {name: digest for name, digest in pipeline.digests.items() if name.startswith("models/gan/")}
+    assert project.digests("models/gan") == expected
+
+
+def test_ctrl_c_stops_all_of_it(project, wait_until):
+    project.forget("train@gan")
+    running = start(project, "train@gan")
+    in_the_middle(project, wait_until)
+    os.killpg(running.pid, signal.SIGINT)  # what a terminal does
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode != 0 and "Traceback" not in said, said
+    assert wait_until(lambda: not project.processes(), 20), project.processes()
+    assert sorted((project.root / ".reprogan/checkpoints/gan").rglob("*.ckpt"))
+
+
+def test_a_stage_whose_server_is_gone_runs_by_itself(project, pipeline):
+    done = project.stage("check", env={"REPROGAN_STAGES": str(Path(project.root) / "nobody")})
+    assert "nobody: No such file or directory; torch is loaded for this stage alone" in done.stderr
+    assert project.digests("data/checked") == {
+        name: digest for name, digest in pipeline.digests.items() if name.startswith("data/checked")
+    }
