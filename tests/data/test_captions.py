@@ -122,6 +122,20 @@ def test_a_folder_of_pictures_and_a_table(pictures, tmp_path):
         assert keys and all(split_of(key, FACES.test_share) == split for key in keys)
 
 
+def test_a_table_beside_pictures_that_lie_in_one_folder(tmp_path):
+    (tmp_path / "mine/cats/small").mkdir(parents=True)
+    for index, key in enumerate(KEYS):
+        Image.new("RGB", (SIZE, SIZE), (index, 9, 9)).save(tmp_path / "mine/cats/small" / key)
+    prepare_faces(FACES.model_copy(update={"source": str(tmp_path / "mine"), "size": SIZE}), tmp_path / "faces.h5")
+    table = written(tmp_path / "table.csv", TEXTS)
+    prepare(block(table), tmp_path / "faces.h5", tmp_path / "captions.h5")
+    assert {key: text for key, (text, _, _) in rows(tmp_path / "captions.h5").items()} == {
+        f"cats/small/{key}": text for key, text in TEXTS.items()
+    }
+    lone = written(tmp_path / "lone.csv", {"cats/small/0.png": "a cat", "1.png": "another"})
+    assert "captions of 1.png" in refusal(block(lone), tmp_path / "faces.h5", tmp_path / "other.h5")
+
+
 def test_the_vocabulary_is_that_of_the_training_captions(pictures, tmp_path):
     held_out = [key for key in KEYS if split_of(key, FACES.test_share) == "test"]
     trained = [key for key in KEYS if key not in held_out]

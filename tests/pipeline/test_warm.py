@@ -34,13 +34,13 @@ def in_the_middle(project, wait_until) -> tuple[int, list[str]]:
     return int(stage.split()[0]), running
 
 
-def test_all_stages_give_the_bytes_of_dvc_repro(project, pipeline, tmp_path):
+def test_stages_are_handed_over_and_give_the_bytes_of_dvc_repro(project, pipeline, tmp_path):
     lock = project.lock()
-    project.run(*COMMAND, "-f", "evaluate@stackgan", "evaluate@gan", env={SPY: str(tmp_path / "opened")})
+    project.run(*COMMAND, "-f", "evaluate@ring_gan", env={SPY: str(tmp_path / "opened")})
     assert project.digests() == pipeline.digests
     assert project.lock() == lock
     opened = {path.name: path.read_text().split("\n") for path in (tmp_path / "opened").iterdir()}
-    assert {"prepare_captions", "train@stackgan_1", "train@stackgan", "sample@gan", "evaluate@gan"} <= set(opened)
+    assert {"prepare_ring", "train@ring_gan", "sample@ring_gan", "evaluate@ring_gan"} <= set(opened)
     for stage, files in opened.items():  # of the processes that DVC started; they loaded no more than to hand over
         assert "src/reprogan/warm.py" in files and "src/reprogan/config.py" not in files, stage
 

@@ -1,6 +1,7 @@
 """Prepare images with captions: those that prepared pictures carry, or a table with a line for each picture."""
 
 import csv
+import posixpath
 from pathlib import Path
 
 import h5py
@@ -31,6 +32,7 @@ def prepare(captions: Captions, pictures: Path, out: Path) -> tuple[Description,
     keys = {split: hdf5.read_strings(pictures, split, "keys") for split in SPLITS}
     if table is not None:
         known = {key for split in SPLITS for key in keys[split]}
+        table = _below_one_folder(table, known)
         if missing := [key for key in table if key not in known]:
             raise UserError(f"{captions.table}: captions of {listed(missing)}; {pictures} has no such pictures")
     texts: dict[Split, list[str]] = {}
@@ -98,6 +100,14 @@ def _write(
             padded = np.zeros((len(tokens[split]), length), np.uint16)
             padded[:, : tokens[split].shape[1]] = tokens[split]
             group.create_dataset("tokens", data=padded)
+
+
+def _below_one_folder(table: Table, known: set[str]) -> Table:
+    """Names as a table beside the pictures has them, where all pictures lie in one folder of their source."""
+    folder = posixpath.commonpath([posixpath.dirname(key) for key in known])
+    if not folder or not known.isdisjoint(table):
+        return table
+    return {f"{folder}/{key}": text for key, text in table.items()}
 
 
 def _read_table(captions: Captions) -> Table:
