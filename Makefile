@@ -27,7 +27,7 @@ test: setup-test
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest -n 3 --maxschedchunk 1 # servers and kills wait: three keep two cores busy
+	python -m pytest -n 3 --maxschedchunk 1 --durations 12 # servers and kills wait: three keep two cores busy
 
 ui: setup
 	reprogan ui

@@ -211,6 +211,10 @@ class Project:
         """Run dvc."""
         return self.run(sys.executable, "-m", "dvc", *arguments, **options)
 
+    def repro(self, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        """As `dvc repro`, and faster."""
+        return self.run(sys.executable, "-m", "reprogan.cli", "repro", *arguments, **options)
+
     def git(self, *arguments: str) -> str:
         """Run git; its output."""
         return self.run("git", *arguments).stdout
@@ -297,7 +301,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
             make_blobs(project.root / "mirror")
             begin(project)
             settings = {SPY: str(folder / "opened"), "REPROGAN_TRACKING": "off"}
-            done = project.dvc("repro", env=settings, stderr=subprocess.STDOUT)
+            done = project.repro(env=settings, stderr=subprocess.STDOUT)
             project.git("add", "-A")
             project.git("commit", "-qm", "run")
             (folder / "output").write_text(done.stdout)

@@ -8,7 +8,7 @@ _FOLDER = os.environ.get("REPROGAN_TEST_SPY", "")
 
 
 def _note() -> None:
-    root = os.getcwd() + os.sep
+    root = os.getcwd() + os.sep  # also of a fork: that of the repository
     opened: set[str] = set()
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
@@ -18,7 +18,9 @@ def _note() -> None:
                 opened.add(path.removeprefix(root))
 
     def write() -> None:
-        loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+        of_the_command = ("__main__", "__mp_main__")  # in a fork
+        modules = [module for name, module in list(sys.modules.items()) if name not in of_the_command]
+        loaded = {getattr(module, "__file__", None) or "" for module in modules} | {os.path.abspath(sys.argv[0])}
         read = {path for path in opened if not path.endswith((".py", ".pyc"))}  # code is what was imported
         read.update(path.removeprefix(root) for path in loaded if path.startswith(root))
         stage = "@".join([os.path.basename(sys.argv[0]).removesuffix(".py"), *sys.argv[1:2]])
@@ -30,5 +32,10 @@ def _note() -> None:
     atexit.register(write)
 
 
-if _FOLDER and any(word.startswith("stages/") for word in sys.orig_argv):
+_IS_STAGE = any(word.startswith("stages/") for word in sys.orig_argv)
+_FORKS_STAGES = "repro" in sys.orig_argv and "reprogan.cli" in sys.orig_argv
+
+if _FOLDER and _IS_STAGE and "REPROGAN_STAGES" not in os.environ:
     _note()
+elif _FOLDER and _FORKS_STAGES:
+    os.register_at_fork(after_in_child=_note)

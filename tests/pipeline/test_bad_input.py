@@ -96,7 +96,8 @@ def test_own_pictures_are_a_dependency(project, tmp_path):
 
 def test_a_variant_that_is_not_there(project):
     line = one_line(project.stage("sample", "gna", status=2))
-    known = "digit_features, cnn_classifier, gan, dcgan, vae, ring_gan, face_features, progan"
+    known = "digit_features, cnn_classifier, gan, dcgan, vae, ring_gan, face_features, progan, "
+    known += "pix2pix_edges, caption_features, stackgan_1, stackgan"
     assert line == f"params.yaml: no variant 'gna'; expected one of {known}"
 
 

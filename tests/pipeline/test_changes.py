@@ -187,7 +187,7 @@ def test_a_change_to_dcgan_for_real(project, pipeline):
     project.change(**{"variants.dcgan.training.images": 640, "variants.dcgan.training.milestones": [0, 320]})
     network = project.root / "src/reprogan/models/dcgan.py"
     network.write_text(network.read_text().replace("LeakyReLU(0.2)", "LeakyReLU(0.1)"))
-    done = project.dvc("repro")
+    done = project.repro()
     ran = set(re.findall(r"Running stage '(.+)'", done.stdout))
     own = stages("train", "dcgan") | stages("sample", "dcgan") | stages("evaluate", "dcgan")
     assert ran == own | {"check"} | DRAWING_UP
@@ -199,14 +199,14 @@ def test_a_change_to_dcgan_for_real(project, pipeline):
 
 def test_a_comment_changes_nothing_but_check(project):
     comment(project)
-    ran = set(re.findall(r"Running stage '(.+)'", project.dvc("repro").stdout))
+    ran = set(re.findall(r"Running stage '(.+)'", project.repro().stdout))
     assert ran == {"check"}
 
 
 def test_an_edit_of_shared_code_touches_every_stage_of_its_kind(project):
     code("src/reprogan/systems/adam.py")(project)
     code("src/reprogan/sampling/pictures.py")(project)
-    project.dvc("repro", "-s", "check", "code_of_train", "code_of_sample", "code_of_evaluate")
+    project.repro("-s", "check", "code_of_train", "code_of_sample", "code_of_evaluate")
     changed = json.loads(project.dvc("status", "--json").stdout)
     assert {name.removeprefix("dvc.yaml:") for name in changed} == (
         stages("train", *EXTRACTORS, *DRAWN) | stages("sample", *EXTRACTORS, *DRAWN)

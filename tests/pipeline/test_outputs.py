@@ -2,22 +2,21 @@
 
 import json
 import platform
-import sys
 import time
 from pathlib import Path
 
 
 def test_running_everything_again_changes_no_byte(project, pipeline):
-    """In another folder, with DVC's cache and outputs there or not, in processes of their own (`pipeline`) or forks."""
+    """In another folder, with DVC's cache and all outputs there or not."""
     lock = project.lock()
-    done = project.run(sys.executable, "-m", "reprogan.cli", "repro", "-f")
+    done = project.repro("-f")
     assert done.stdout.count("Running stage") == len(lock["stages"])
     assert project.lock() == lock
     assert project.digests() == pipeline.digests
 
 
 def test_a_second_repro_runs_nothing(project):
-    done = project.dvc("repro")
+    done = project.repro()
     assert "Running stage" not in done.stdout
     assert json.loads(project.dvc("status", "--json").stdout) == {}
 
