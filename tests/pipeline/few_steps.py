@@ -55,14 +55,15 @@ def variant(
     data: str = "digits",
     size: int | None = None,
     upstream: str = NO_UPSTREAM,
+    batch: int = 16,
 ) -> Variant:
     training = {
         "seed": 1,
         "images": images,
-        "batch_size": 16,
+        "batch_size": batch,
         "schedule": SCHEDULE,
         "ema_half_life": half_life,
-        "log_every": 32,
+        "log_every": min(32, images),
         "checkpoint_every": 48,
         "milestones": [0, 32] if system in ("gan", "pix2pix", "stackgan") else [],
     }
@@ -232,9 +233,10 @@ VARIANTS = {
             "init_std": 0.02,
         },
         {"loss": "non_saturating", "adversarial": 1.0, "l1": 100.0, **RATES},
-        32,
+        8,
         40,
         data="edges",
+        batch=4,
     ),
     "caption_features": variant(
         "contrastive",
@@ -256,20 +258,22 @@ VARIANTS = {
         "stackgan",
         {"stage": 1, "latent_size": 8, "condition_size": 8, "filters": 4, "residual_blocks": 0},
         {"loss": "relativistic", "penalty": 1.0, "kl_weight": 0.1, **RATES},
-        32,
+        8,
         40,
         data="captions",
         upstream="models/caption_features",
+        batch=4,
     ),
     "stackgan": variant(
         "stackgan",
         "stackgan",
         {"stage": 2, "latent_size": 8, "condition_size": 8, "filters": 4, "residual_blocks": 1},
         {"loss": "non_saturating", "penalty": 0.0, "kl_weight": 0.1, **RATES},
-        32,
+        8,
         40,
         data="captions",
         upstream="models/stackgan_1",
+        batch=4,
     ),
 }
 
@@ -277,13 +281,15 @@ VARIANTS = {
 def digests(folder: Path) -> dict[str, str]:
     """Train, sample and score in `folder`: {file: sha256} of all that comes out."""
     import numpy as np
+    import torch
 
     from reprogan.data import captions, embedded, hdf5, pairs, ring
     from reprogan.data.faces.prepare import prepare
     from reprogan.evaluation import score
+    from reprogan.evaluation.retrieval import retrieval_accuracy
+    from reprogan.evaluation.translation import translation_scores
     from reprogan.models import trained
     from reprogan.sampling.generate import generate
-    from reprogan.sampling.sample import sample_variant
     from reprogan.training.run import train_variant
 
     random = np.random.default_rng(1)
@@ -302,11 +308,6 @@ def digests(folder: Path) -> dict[str, str]:
     for name, block in VARIANTS.items():
         prepared = folder / f"{block.data}.h5"
         train_variant(name, block, COMPUTE, prepared, folder / "scratch", folder / "models" / name, folder)
-    for name in ("pix2pix", "stackgan"):
-        block = VARIANTS[name]
-        sampling = block.sampling
-        data_of = folder / f"{block.data}.h5"
-        sample_variant(folder / "models" / name, data_of, block.view, sampling, COMPUTE, folder / "samples" / name)
     evaluation = Evaluation(seed=1, count=100)
     for name in ("gan", "dcgan"):
         samples = folder / "samples" / f"{name}.h5"
@@ -315,10 +316,14 @@ def digests(folder: Path) -> dict[str, str]:
             file.create_dataset("images", data=np.concatenate([block.numpy() for block in blocks]))
         scores = score.score_generator(samples, data, folder / "models/digit_features", evaluation)
         score.write_metrics(folder / "metrics" / f"{name}.json", scores)
-    for name in ("pix2pix", "stackgan"):
-        samples, data_of = folder / "samples" / name / "samples.h5", folder / f"{VARIANTS[name].data}.h5"
-        scores = score.score_generator(samples, data_of, folder / "models/face_features", evaluation)
-        score.write_metrics(folder / "metrics" / f"{name}.json", scores)
+    with hdf5.create(folder / "samples/translations.h5") as file:
+        file.create_dataset("images", data=random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8))
+        file.create_dataset("again", data=random.integers(0, 256, (4, 3, 3, 32, 32), dtype=np.uint8))
+        truths = torch.from_numpy(random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8))
+        score.write_metrics(folder / "metrics/translations.json", translation_scores(file, truths))
+    near, texts = (torch.from_numpy(random.normal(size=(40, 16)).astype(np.float32)) for _ in range(2))
+    found = retrieval_accuracy(near, torch.arange(40), texts, torch.arange(40)[:, None], seed=1)
+    score.write_metrics(folder / "metrics/retrieval.json", {"retrieval_accuracy": found})
     accuracy = score.score_classifier(folder / "models/digit_features", data, evaluation)
     score.write_metrics(folder / "metrics/digit_features.json", accuracy)
     files = [
