@@ -2,7 +2,8 @@
 
 DVC starts a process for each stage, which spends two seconds on loading torch. Under `reprogan repro` that process
 hands over what it was started with, and waits; the stage runs in a fork. Nothing has been computed when a fork is made,
-and it loads the project's code itself: outputs are those of `dvc repro`, byte for byte.
+and it loads the project's code itself: outputs are those of `dvc repro`, byte for byte. DVC is given a lock file that
+it need not parse again after each stage (lockfile.py).
 """
 
 import json
@@ -82,7 +83,7 @@ def repro(arguments: list[str]) -> Stage | int:
 
     The instruction set has to be pinned before, for torch is loaded here.
     """
-    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    command = [sys.executable, "-m", "reprogan.lockfile", "repro", *arguments]
     if not hasattr(os, "pidfd_open"):  # not Linux
         return subprocess.call(command)
     import h5py  # noqa: F401

@@ -69,7 +69,8 @@ def test_killed_it_leaves_nothing_running_and_goes_on(project, pipeline, wait_un
     assert running.returncode != 0
     assert wait_until(lambda: not project.processes(), 20), project.processes()
     if whom != "all":
-        assert f"exited with {1 if whom == 'reprogan repro' else -9}" in said
+        codes = (1,) if whom == "reprogan repro" else (-9, 137)  # 137: the shell that DVC starts it by outlived it
+        assert any(f"exited with {code}" in said for code in codes), said
 
     assert "gan: going on from" in project.run(*COMMAND, "train@gan").stderr
     expected = {name: digest for name, digest in pipeline.digests.items() if name.startswith("models/gan/")}

@@ -21,6 +21,7 @@ from reprogan.data.batches import Batch, as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import classes_of, draw_labels, draw_latents, labels_in_turn, told
 from reprogan.systems.adam import Adam, AdamParameters, Beta
+from reprogan.systems.generator import drawing_from, generator_loss
 from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Draws, NextBatch, Position
 
@@ -149,7 +150,6 @@ class System:
         has_batch_norm = any(isinstance(m, nn.BatchNorm2d) for m in self.discriminator.modules())
         looks_at_batches = any(getattr(m, "looks_at_the_batch", False) for m in self.discriminator.modules())
         self._judges_together = not (has_batch_norm or looks_at_batches)
-        self._is_relativistic = hasattr(self._loss, "relativistic_generator_loss")
         self._penalises = objective.penalty > 0
         self._draws_places = self._penalises and getattr(self._loss, "LOOKS_BETWEEN", False)
         if self._penalises and has_batch_norm:
@@ -201,27 +201,19 @@ class System:
 
         # Generator, against the discriminator as it now is.
         fake_logits = told(self.discriminator, fake, round_.asked)
-        if self._is_relativistic:
-            with torch.no_grad():
-                real_logits = told(self.discriminator, round_.images, real_labels)
-            generator_loss = self._loss.relativistic_generator_loss(real_logits, fake_logits)
-        else:
-            generator_loss = self._loss.generator_loss(fake_logits)
-        self._optimiser("generator").descend(generator_loss, some_rest=self._last > 0)
-        return generator_loss.detach(), *judged
+        loss = generator_loss(self._loss, fake_logits, lambda: told(self.discriminator, round_.images, real_labels))
+        self._optimiser("generator").descend(loss, some_rest=self._last > 0)
+        return loss.detach(), *judged
 
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> Tensor:
         """64 images (or as many as the generator's `preview_count`), of all classes in turn where there are any."""
         generator = networks["generator"]
         if self._grows:
             generator.grow(self._level, self._alpha)  # type: ignore[operator]
-        was_training = generator.training
-        generator.eval()
-        with torch.no_grad():
+        with drawing_from(generator):
             count = getattr(generator, "preview_count", _PREVIEW_COUNT)
             z = draw_latents(generator, count, draws.generator("preview"))
             images = told(generator, z, labels_in_turn(generator, 0, len(z), z.device))
-        generator.train(was_training)
         if self._grows:
             generator.grow(self._last, 1.0)  # type: ignore[operator]
             images = interpolate(images, scale_factor=float(2 ** (self._last - self._level)), mode="nearest")

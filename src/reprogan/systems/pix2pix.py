@@ -16,6 +16,7 @@ from reprogan.data.batches import Batch, as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import draw_latents
 from reprogan.systems.adam import Adam, AdamParameters
+from reprogan.systems.generator import drawing_from, generator_loss
 from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Draws, NextBatch, Position
 
@@ -61,7 +62,6 @@ class System:
             for name, of_it in rates.items()
             if of_it is not None
         }
-        self._is_relativistic = hasattr(self._loss, "relativistic_generator_loss")
         learned = ("generator_loss", "discriminator_loss", *self._loss.RECORDS) if self.discriminator else ()
         self.losses = ("l1_loss", *learned)
         self._translate = Replayed(self._one_step)
@@ -87,22 +87,14 @@ class System:
 
         # Generator, against the discriminator as it now is.
         fake_logits = self.discriminator(source, fake)
-        if self._is_relativistic:
-            with torch.no_grad():
-                real_logits = self.discriminator(source, truth)
-            adversarial = self._loss.relativistic_generator_loss(real_logits, fake_logits)
-        else:
-            adversarial = self._loss.generator_loss(fake_logits)
+        discriminator = self.discriminator
+        adversarial = generator_loss(self._loss, fake_logits, lambda: discriminator(source, truth))
         self.optimisers["generator"].descend(self._objective.adversarial * adversarial + self._objective.l1 * l1)
         return l1.detach(), adversarial.detach(), *recorded
 
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> Tensor:
         """What is made of a few held-out sources, always with the same noise."""
         generator = networks["generator"]
-        was_training = generator.training
-        generator.eval()
-        with torch.no_grad():
+        with drawing_from(generator):
             z = draw_latents(generator, len(held_out.labels), draws.generator("preview"))
-            images = as_data(generator(z, held_out.sources)).cpu()
-        generator.train(was_training)
-        return images
+            return as_data(generator(z, held_out.sources)).cpu()

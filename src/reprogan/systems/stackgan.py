@@ -19,6 +19,7 @@ from reprogan.errors import UserError
 from reprogan.losses.divergence import kl_divergence
 from reprogan.models.latents import draw_latents
 from reprogan.systems.adam import Adam, AdamParameters
+from reprogan.systems.generator import drawing_from, generator_loss
 from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Draws, NextBatch, Position
 
@@ -59,7 +60,6 @@ class System:
             name: Adam((w for w in networks[name].parameters() if w.requires_grad), rates.learning_rate, rates.betas)
             for name, rates in (("generator", objective.generator), ("discriminator", objective.discriminator))
         }
-        self._is_relativistic = hasattr(self._loss, "relativistic_generator_loss")
         penalised = ("penalty", "gradient_norm") if objective.penalty else ()
         self.losses = (
             "generator_loss",
@@ -86,12 +86,7 @@ class System:
 
         # Generator, against the discriminator as it now is.
         fake_logits = self.discriminator(fake, text)
-        if self._is_relativistic:
-            with torch.no_grad():
-                real_logits = self.discriminator(images, text)
-            adversarial = self._loss.relativistic_generator_loss(real_logits, fake_logits)
-        else:
-            adversarial = self._loss.generator_loss(fake_logits)
+        adversarial = generator_loss(self._loss, fake_logits, lambda: self.discriminator(images, text))
         kl = kl_divergence(mean, log_variance)
         self.optimisers["generator"].descend(adversarial + self._objective.kl_weight * kl)
         return adversarial.detach(), kl.detach(), *judged
@@ -123,10 +118,6 @@ class System:
     def preview(self, networks: Mapping[str, nn.Module], draws: Draws, held_out: Batch) -> Tensor:
         """An image for each of a few held-out captions, always from the same latents."""
         generator = networks["generator"]
-        was_training = generator.training
-        generator.eval()
-        with torch.no_grad():
+        with drawing_from(generator):
             z = draw_latents(generator, len(held_out.labels), draws.generator("preview"))
-            images = as_data(generator(z, held_out.labels)).cpu()
-        generator.train(was_training)
-        return images
+            return as_data(generator(z, held_out.labels)).cpu()

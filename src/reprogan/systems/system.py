@@ -15,7 +15,8 @@ from reprogan.data.batches import Batch
 from reprogan.errors import UserError
 from reprogan.systems.adam import Adam
 
-_NO_SYSTEMS = {"__init__", "adam", "compiling", "recording", "replay", "system"}  # files here that are none
+# Files here that are no systems.
+_NO_SYSTEMS = {"__init__", "adam", "compiling", "generator", "recording", "replay", "system"}
 
 NextBatch = Callable[[], Batch]
 """A fresh batch of training images; a step may ask for several."""

@@ -1,0 +1,71 @@
+"""`dvc` with its lock file kept in memory: python -m reprogan.lockfile repro …
+
+After every stage DVC parses the whole of dvc.lock and writes it anew, by a parser that keeps comments; a second each
+time once some ninety stages stand in it. Here what was last written is kept, parsed and as the text of each stage, so
+that only the stage that ran is turned into text. The file gets the same characters at the same moments
+(tests/pipeline/test_lockfile.py).
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dvc.cli
+import dvc.dvcfile
+from dvc.utils.serialize import dumps_yaml, modify_yaml
+from dvc.utils.serialize._yaml import parse_yaml_for_update
+
+
+class LockFile:
+    """A lock file as it was last read or written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._text: str | None = None
+        self._data: Any = None
+        self._stages: dict[str, tuple[Any, str]] = {}  # {name: what it was, and its text}
+
+    @contextmanager
+    def modify(self) -> Iterator[Any]:
+        """What the file holds, to be changed; then it is written."""
+        text = self._path.read_text(encoding="utf-8")
+        if text != self._text:  # the first time, or written by someone else
+            self._data, self._stages = parse_yaml_for_update(text, str(self._path)), {}
+            self._text = self._as_text()
+        as_dvc_writes = text == self._text  # no comments, nothing by hand
+        self._text = None  # what is not written in the end is not to be known for it
+        yield self._data
+        new = self._as_text() if as_dvc_writes else None
+        self._path.write_text(new or dumps_yaml(self._data), encoding="utf-8")
+        self._text = new
+
+    def _as_text(self) -> str | None:
+        """As DVC writes it, the text of a stage made when it is another object than the last time; None: not known."""
+        if list(self._data) != ["schema", "stages"] or not self._data["stages"]:
+            return None
+        texts = [dumps_yaml({"schema": self._data["schema"]}), "stages:\n"]
+        for name, stage in self._data["stages"].items():
+            if self._stages.get(name, (None,))[0] is not stage:
+                self._stages[name] = stage, dumps_yaml({"stages": {name: stage}}).removeprefix("stages:\n")
+            texts.append(self._stages[name][1])
+        return "".join(texts)
+
+
+def main(arguments: list[str]) -> int:
+    """Run `dvc` with these arguments; its exit status."""
+    files: dict[str, LockFile] = {}
+
+    def modify(path: str, fs: Any = None) -> Any:
+        if os.path.basename(path) != dvc.dvcfile.LOCK_FILE or not os.path.isfile(path):
+            return modify_yaml(path, fs=fs)
+        return files.setdefault(path, LockFile(Path(path))).modify()
+
+    dvc.dvcfile.modify_yaml = modify
+    return int(dvc.cli.main(arguments) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

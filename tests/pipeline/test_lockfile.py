@@ -1,0 +1,105 @@
+"""The lock file that is kept in memory between stages: the same characters as DVC's own writing gives."""
+
+from collections import OrderedDict
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.serialize import modify_yaml
+
+from reprogan import lockfile as module
+from reprogan.lockfile import LockFile
+
+COMMITTED = (Path(__file__).parents[2] / "dvc.lock").read_text().partition("  sample@")[0]  # its first stages
+ODD = {
+    "params.yaml": {"odd": [1, 2.5, None, 1e-5, True, "2.0", "it's: a # word", "", {"empty": []}, "sum: " + 70 * "a"]}
+}
+
+
+def training(step: int) -> OrderedDict[str, Any]:
+    """As DVC describes a stage that ran."""
+    dep = OrderedDict(path="src/reprogan/losses", hash="md5", md5=f"{step:032x}.dir", size=step, nfiles=2)
+    return OrderedDict(cmd=f"python stages/train.py {step}", deps=[dep], params=deepcopy(ODD))
+
+
+def changes(data: Any, step: int) -> None:
+    """What a run of DVC does between two writings: a stage anew, one that was not there; another goes."""
+    data["stages"].update({"train@gan": training(step), f"train@new{step}": training(step)})
+    if step == 2:
+        del data["stages"][next(iter(data["stages"]))], data["stages"]["train@new1"]
+
+
+@pytest.fixture(params=["committed", "comments", "data sets", "no stages"])
+def both(request, tmp_path) -> tuple[Path, Path]:
+    """The same lock file twice."""
+    text = COMMITTED
+    if request.param == "comments":
+        text = text.replace("  prepare_ring:\n", "  # by hand\n  prepare_ring:\n").replace(
+            "stages:\n", "stages: # all\n"
+        )
+    if request.param == "data sets":
+        text += "datasets: []\n"
+    if request.param == "no stages":
+        text = "schema: '2.0'\nstages: {publish: {cmd: x}}\n"
+    paths = tmp_path / "ours.lock", tmp_path / "plain.lock"
+    for path in paths:
+        path.write_text(text)
+    return paths
+
+
+def test_it_writes_what_dvc_writes(both):
+    ours, plain = both
+    kept = LockFile(ours)
+    for step in range(4):
+        with kept.modify() as data:
+            changes(data, step)
+        with modify_yaml(str(plain)) as data:
+            changes(data, step)
+        assert ours.read_bytes() == plain.read_bytes()
+
+
+def test_what_another_process_wrote_meanwhile_is_kept(both):
+    ours, plain = both
+    kept = LockFile(ours)
+    for path in both:  # a first writing, so that something is kept
+        with kept.modify() if path == ours else modify_yaml(str(path)) as data:
+            changes(data, 0)
+    for path in both:
+        with modify_yaml(str(path)) as data:
+            data["stages"]["by_another"] = training(7)
+    for path in both:
+        with kept.modify() if path == ours else modify_yaml(str(path)) as data:
+            changes(data, 1)
+    assert "by_another" in ours.read_text() and ours.read_bytes() == plain.read_bytes()
+
+
+def test_a_change_that_fails_is_forgotten(both):
+    ours, _plain = both
+    kept = LockFile(ours)
+    before = ours.read_bytes()
+    with pytest.raises(RuntimeError), kept.modify() as data:
+        changes(data, 0)
+        raise RuntimeError("in the middle")
+    assert ours.read_bytes() == before
+    with kept.modify() as data:
+        assert "train@new0" not in data["stages"]
+
+
+def test_only_the_stage_that_changed_is_turned_into_text(tmp_path, monkeypatch):
+    path = tmp_path / "dvc.lock"
+    path.write_text(COMMITTED)
+    kept = LockFile(path)
+    with kept.modify() as data:
+        changes(data, 0)
+    parsed, written = [], []
+    dumps = module.dumps_yaml
+    monkeypatch.setattr(module, "parse_yaml_for_update", lambda *_: parsed.append(1))
+    monkeypatch.setattr(
+        module,
+        "dumps_yaml",
+        lambda data: written.append(list(data.get("stages", []))) or dumps(data),
+    )
+    with kept.modify() as data:
+        changes(data, 0)
+    assert parsed == [] and written == [[], ["train@gan"], ["train@new0"]]
