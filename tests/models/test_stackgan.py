@@ -163,8 +163,19 @@ def test_the_second_stage_begins_with_the_firsts_image_enlarged(side):
     other = torch.cat((-z[:, :3], z[:, 3:]), 1)
     torch.testing.assert_close(generator(other, TOKENS[:2]), images)
     with torch.no_grad():
-        generator.drawing[-2].weight.fill_(0.3)
+        generator.drawing[-3].weight.fill_(0.3)
     assert not torch.allclose(generator(other, TOKENS[:2]), generator(z, TOKENS[:2]), atol=1e-4)
+
+
+def test_four_pixels_drawn_at_a_time_are_no_chequered_pattern():
+    generator = second_stage()["generator"]
+    pixels = torch.randn(3 * 4, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        generator.drawing[-3].bias.copy_(pixels)  # each of the four another value, whatever is drawn
+        drawn = generator.drawing(torch.randn(2, 4, 16, 16))
+    means = pixels.view(3, 4).mean(1)
+    torch.testing.assert_close(drawn[:, :, 1:, 1:], means[:, None, None].expand(2, 3, 127, 127))
+    assert not torch.allclose(drawn[:, :, 0], means[:, None].expand(2, 3, 128))  # an edge has no neighbour beyond it
 
 
 def test_the_first_stage_is_frozen_in_the_second():

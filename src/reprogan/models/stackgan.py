@@ -10,7 +10,7 @@ from typing import Literal, cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, normalize
+from torch.nn.functional import avg_pool2d, interpolate, normalize, pad
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
@@ -121,6 +121,17 @@ class ResidualBlock(nn.Module):
         return torch.relu(x + self.layers(x))
 
 
+class Smoothing(nn.Module):
+    """Each pixel the mean of the square of four whose last it is: no chequered pattern comes through.
+
+    Four pixels drawn at a time by weights of their own have one (Odena, Dumoulin and Olah 2016, "Deconvolution and
+    Checkerboard Artifacts").
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return avg_pool2d(pad(x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
+
+
 class SecondGenerator(_Generator):
     """z float32 (N, latent_size), text => images float32 (N, C, side, side) in [-1, 1], on an image of the first stage.
 
@@ -155,7 +166,8 @@ class SecondGenerator(_Generator):
         last = nn.Conv2d(inputs, 4 * channels, 3, 1, 1)
         for weight in last.parameters():
             nn.init.zeros_(weight)
-        self.drawing = nn.Sequential(*layers, last, nn.PixelShuffle(2))  # begins with the first stage's image
+        # Begins with the first stage's image.
+        self.drawing = nn.Sequential(*layers, last, nn.PixelShuffle(2), Smoothing())
 
     def train(self, mode: bool = True) -> "SecondGenerator":
         """As any module, but for the first stage: it is done."""
