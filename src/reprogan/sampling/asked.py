@@ -72,7 +72,8 @@ def _in_channels(picture: Image.Image, path: Path, channels: int) -> np.ndarray:
     if pixels is not None and channels == 1 and (pixels == pixels[:, :, :1]).all():
         pixels = pixels[:, :, :1]  # grey, whatever it is stored as
     if pixels is None or pixels.shape[2] != channels:
-        raise UserError(f"{path}: is of mode {picture.mode}; expected a picture that is {names[wanted]} ({wanted})")
+        expected = f"{names[wanted]} ({wanted})"
+        raise UserError(f"{path}: is of mode {picture.mode}; expected one that is {expected}; save it so")
     return pixels.transpose(2, 0, 1).copy()  # Pillow's own pixels are not for writing: torch warns of such
 
 
