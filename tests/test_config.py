@@ -158,6 +158,15 @@ MISTAKES = [
         "variants.progan.objective.growth: stable and fade reach the last resolution after 2,775 images; "
         "training.images is 2,775; expected more",
     ),
+    *(
+        (
+            f"variants.{name}.training.batch_size",
+            1,
+            f"variants.{name}.training.batch_size is 1; system {system} compares the images of a batch with each other; "
+            "expected 2 or more",
+        )
+        for name, system in (("stackgan", "stackgan"), ("caption_features", "contrastive"))
+    ),
     ("variants.gan.objective.loss", "hinges", "variants.gan.objective.loss: found 'hinges'; expected one of"),
     (
         "variants.gan.objective.loss",

@@ -1,5 +1,6 @@
 """All of params.yaml, with what no block can judge by itself."""
 
+from importlib import import_module
 from pathlib import Path
 
 from reprogan.config import INCEPTION, PARAMS_FILE, PREPARED_FACES, TOY_FACES, Parameters
@@ -20,6 +21,12 @@ def check_blocks(params: Parameters) -> None:
         where = f"{PARAMS_FILE}: variants.{name}."
         architecture.check(variant.architecture, variant.network, where)
         system.check(variant.system, variant.objective, where, variant.training.images)
+        least = getattr(import_module(f"reprogan.systems.{variant.system}"), "LEAST_BATCH", 1)
+        if variant.training.batch_size < least:
+            raise UserError(
+                f"{where}training.batch_size is {variant.training.batch_size}; system {variant.system} compares the "
+                f"images of a batch with each other; expected {least} or more"
+            )
 
 
 def check_extractors(params: Parameters, root: Path) -> None:

@@ -7,6 +7,7 @@ that only the stage that ran is turned into text. The file gets the same charact
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ import dvc.cli
 import dvc.dvcfile
 from dvc.utils.serialize import dumps_yaml, modify_yaml
 from dvc.utils.serialize._yaml import parse_yaml_for_update
+
+_ANCHOR = re.compile(r"(: |- )&id\d")
 
 
 class LockFile:
@@ -37,10 +40,21 @@ class LockFile:
             self._text = self._as_text()
         as_dvc_writes = text == self._text  # no comments, nothing by hand
         self._text = None  # what is not written in the end is not to be known for it
+        before = dict(self._data.get("stages", {}))
         yield self._data
         new = self._as_text() if as_dvc_writes else None
-        self._path.write_text(new or dumps_yaml(self._data), encoding="utf-8")
+        self._path.write_text(new or dumps_yaml(self._parsed_anew(text, before)), encoding="utf-8")
         self._text = new
+
+    def _parsed_anew(self, text: str, before: dict[str, Any]) -> Any:
+        """What DVC would write: `text` with what has changed since `before`, and nothing kept from earlier writings."""
+        data = parse_yaml_for_update(text, str(self._path))
+        stages, now = data.setdefault("stages", {}), self._data["stages"]
+        for name in [name for name in stages if name not in now]:
+            del stages[name]
+        stages.update({name: stage for name, stage in now.items() if before.get(name) is not stage})
+        data.update({key: value for key, value in self._data.items() if key != "stages"})
+        return data
 
     def _as_text(self) -> str | None:
         """As DVC writes it, the text of a stage made when it is another object than the last time; None: not known."""
@@ -51,7 +65,8 @@ class LockFile:
             if self._stages.get(name, (None,))[0] is not stage:
                 self._stages[name] = stage, dumps_yaml({"stages": {name: stage}}).removeprefix("stages:\n")
             texts.append(self._stages[name][1])
-        return "".join(texts)
+        # Anchors are numbered through the whole file, so their text is no matter of one stage.
+        return None if any(_ANCHOR.search(text) for text in texts) else "".join(texts)
 
 
 def main(arguments: list[str]) -> int:

@@ -73,7 +73,8 @@ def hand_over() -> None:
         sys.exit(f"reprogan: {sys.argv[0]}: `reprogan repro`, which ran it, is gone; run it again")
     code = os.waitstatus_to_exitcode(*_STATUS.unpack(answer))
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with suppress(OSError):  # SIGKILL has no handler to be set
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
 
@@ -102,7 +103,8 @@ def repro(arguments: list[str]) -> Stage | int:
 def _listening() -> Iterator[tuple[socket.socket, str]]:
     """A socket of this account's alone, and where it is; a fork leaves it where it is."""
     server = os.getpid()
-    folder = tempfile.mkdtemp(prefix="reprogan-")
+    # An address has 108 characters at most, which a folder for temporary files may have by itself.
+    folder = tempfile.mkdtemp(prefix="reprogan-", dir="/tmp" if len(tempfile.gettempdir()) > 80 else None)
     try:
         with socket.socket(socket.AF_UNIX) as listener:
             place = os.path.join(folder, "stages")
@@ -127,7 +129,11 @@ def _serve(listener: socket.socket, dvc: "subprocess.Popen[bytes]") -> Stage | i
                     return dvc.wait()
                 if key.fileobj is listener:
                     waiting, _address = listener.accept()
-                    stage, streams = _read(waiting)
+                    try:
+                        stage, streams = _read(waiting)
+                    except (OSError, ValueError, struct.error):  # who asked was killed while it did
+                        waiting.close()
+                        continue
                     pid = os.fork()
                     if pid == 0:
                         _take(streams)

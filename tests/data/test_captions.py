@@ -106,6 +106,26 @@ def test_what_stands_beside_an_image_goes_with_it(drawn, tmp_path):
             assert np.array_equal(getattr(after, name), getattr(before, name)[where]), name
 
 
+def test_a_table_takes_the_place_of_what_toy_faces_say(drawn, tmp_path):
+    out, table = tmp_path / "captions.h5", written(tmp_path / "mine.csv", {str(key): "blue thing" for key in range(60)})
+    description, _ = prepare(block(table), drawn, out)
+    assert {text for text, _, _ in rows(out).values()} == {"blue thing"}
+    assert hdf5.read(out, "test").named is None  # which attributes the other captions named
+    digest = hashlib.sha256(Path(table).read_bytes()).hexdigest()
+    assert description.sources == hdf5.describe(drawn).sources | {"mine.csv": digest}
+
+
+def test_captions_of_unknown_words_alone_are_said(pictures, tmp_path, capsys):
+    texts = {key: "singular" if index == 0 else "a cat" for index, key in enumerate(KEYS)}
+    out = tmp_path / "captions.h5"
+    prepare(block(written(tmp_path / "mine.csv", texts), least=2), pictures, out)
+    (split,) = (split for split, keys in keys_of(out).items() if KEYS[0] in keys)
+    assert not any(rows(out)[KEYS[0]][2])
+    said = capsys.readouterr().err
+    assert f"mine.csv: {split}: captions read as empty, for none of their words occurs 2 times" in said
+    assert said.endswith("in the training captions: 'singular'\n")
+
+
 def test_a_folder_of_pictures_and_a_table(pictures, tmp_path):
     out = tmp_path / "captions.h5"
     table = written(tmp_path / "mine.csv", dict(reversed(TEXTS.items())))

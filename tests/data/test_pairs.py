@@ -311,6 +311,8 @@ def test_pictures_of_ones_own_are_matched_by_name_and_cut_alike(tmp_path, change
     sources = beside(mine, tmp_path / "sources")
     description = prepare("mine", block(sources), mine, tmp_path / "faces.h5", tmp_path / "pairs.h5")
     assert description.source_channels == 3 and sum(description.counts.values()) == COUNT
+    named = dict(description.sources)
+    assert len(named.pop(f"{sources.name} (sources)")) == 64 and named == hdf5.describe(tmp_path / "faces.h5").sources
     found = pairs_of(tmp_path / "pairs.h5")
     for key, (image, source) in found.items():
         inside = (image != 0).any(0) | (source != 0).any(0)  # black is laid round both

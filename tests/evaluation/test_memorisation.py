@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from reprogan.errors import UserError
 from reprogan.evaluation.memorisation import find_copies, memorised
 from reprogan.evaluation.neighbours import nearest, on_sphere
 
@@ -31,6 +32,14 @@ def test_copies_are_memorised_and_shown_first():
 def test_one_training_image_again_and_again():
     found = memorised(find_copies(TRAIN[5:6].expand(200, -1), TRAIN), HELD_OUT)
     assert found == {"memorised_share": 1.0, "nearer_than_half": 1.0}
+
+
+def test_held_out_images_that_are_training_images_are_no_measure():
+    copies = find_copies(TRAIN[:50], TRAIN)
+    both = torch.cat((HELD_OUT, torch.zeros(3, dtype=torch.float64)))
+    assert memorised(copies, both) == memorised(copies, HELD_OUT) == {"memorised_share": 1.0, "nearer_than_half": 1.0}
+    with pytest.raises(UserError, match="every held-out image"):
+        memorised(copies, torch.zeros(3, dtype=torch.float64))
 
 
 def test_far_from_everything_is_no_copy():

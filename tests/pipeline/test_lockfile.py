@@ -30,7 +30,7 @@ def changes(data: Any, step: int) -> None:
         del data["stages"][next(iter(data["stages"]))], data["stages"]["train@new1"]
 
 
-@pytest.fixture(params=["committed", "comments", "data sets", "no stages"])
+@pytest.fixture(params=["committed", "comments", "data sets", "no stages", "anchors"])
 def both(request, tmp_path) -> tuple[Path, Path]:
     """The same lock file twice."""
     text = COMMITTED
@@ -40,6 +40,10 @@ def both(request, tmp_path) -> tuple[Path, Path]:
         )
     if request.param == "data sets":
         text += "datasets: []\n"
+    if request.param == "anchors":
+        text += (
+            "  other:\n    cmd: x\n    params:\n      params.yaml:\n        a: &id001\n        - 1\n        b: *id001\n"
+        )
     if request.param == "no stages":
         text = "schema: '2.0'\nstages: {publish: {cmd: x}}\n"
     paths = tmp_path / "ours.lock", tmp_path / "plain.lock"
@@ -57,6 +61,20 @@ def test_it_writes_what_dvc_writes(both):
         with modify_yaml(str(plain)) as data:
             changes(data, step)
         assert ours.read_bytes() == plain.read_bytes()
+
+
+def test_stages_that_say_a_thing_twice_have_anchors_of_their_own(both):
+    """As with YAML's anchors in params.yaml; numbered by the stage, two would be one, and DVC refuses such a file."""
+    ours, plain = both
+    kept = LockFile(ours)
+    for step in range(4):
+        for path in both:
+            betas = [0.5, 0.9]
+            stage = {"cmd": "x", "params": {"params.yaml": {"generator": betas, "discriminator": betas}}}
+            with kept.modify() if path == ours else modify_yaml(str(path)) as data:
+                data["stages"][f"twice{step}"] = stage if step else training(step)
+        assert ours.read_bytes() == plain.read_bytes()
+    assert ours.read_text().count(" &id") >= 3
 
 
 def test_what_another_process_wrote_meanwhile_is_kept(both):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,32 @@ def test_killed_it_leaves_nothing_running_and_goes_on(project, pipeline, wait_un
     assert "gan: going on from" in project.run(*COMMAND, "train@gan").stderr
     expected = {name: digest for name, digest in pipeline.digests.items() if name.startswith("models/gan/")}
     assert project.digests("models/gan") == expected
+
+
+def test_the_fork_killed_by_the_kernel_is_a_stage_killed(project, wait_until):
+    """As where memory runs out: the process that waits for it dies of the same signal, with no traceback."""
+    project.forget("train@gan")
+    running = start(project, "train@gan")
+    in_the_middle(project, wait_until)
+    (fork,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[1:]  # after DVC
+    os.kill(int(fork), signal.SIGKILL)
+    said, _ = running.communicate(timeout=30)
+    assert running.returncode != 0 and "Traceback" not in said
+    assert any(f"exited with {code}" in said for code in (-9, 137)), said
+
+
+def test_who_asks_and_goes_stops_nothing(project, wait_until):
+    project.forget("train@gan")
+    running = start(project, "train@gan")
+    in_the_middle(project, wait_until)
+    dvc = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
+    variables = dict(line.split("=", 1) for line in Path(f"/proc/{dvc}/environ").read_text().split("\0") if line)
+    for sent in (b"", b"12", b"\x0a" + bytes(7) + b"no request"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(variables["REPROGAN_STAGES"])
+            connection.sendall(sent)
+    said, _ = running.communicate(timeout=120)
+    assert running.returncode == 0, said
 
 
 def test_ctrl_c_stops_all_of_it(project, wait_until):

@@ -288,6 +288,16 @@ def test_a_picture_of_another_kind(load, tmp_path, name, mode, expected):
     assert found.endswith(f"expected one that is {expected}; save it so")
 
 
+@pytest.mark.parametrize(("name", "mode"), [("own_pairs", "P"), ("own_pairs", "RGB"), ("pix2pix_edges", "L")])
+def test_a_picture_with_transparent_pixels(load, tmp_path, name, mode):
+    """Whose colour there nobody sees: of training pictures it was laid on one."""
+    picture(mode).save(tmp_path / "source.png", transparency=(0, 0, 0) if mode == "RGB" else 0)
+    found = refusal(load(name), Asked(1, 1, image=tmp_path / "source.png"), tmp_path / "out.png")
+    assert found.startswith(
+        f"{tmp_path / 'source.png'}: is of mode {mode}, with transparent pixels; expected one that "
+    )
+
+
 def test_a_file_that_is_no_picture(load, tmp_path):
     path, asked = tmp_path / "source.png", Asked(1, 1, image=tmp_path / "source.png")
     missing = refusal(load("pix2pix_edges"), asked, tmp_path / "out.png")

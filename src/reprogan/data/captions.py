@@ -2,6 +2,7 @@
 
 import csv
 import posixpath
+import sys
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,7 @@ import numpy as np
 
 from reprogan.config import PARAMS_FILE, Captions
 from reprogan.data import hdf5
-from reprogan.data.faces.sources import listed
+from reprogan.data.faces.sources import digest_of, listed
 from reprogan.data.hdf5 import SPLITS, Description, Split
 from reprogan.data.rows import copy_rows, some_rows
 from reprogan.data.text import tokens_of, vocabulary_of, words_of
@@ -82,20 +83,30 @@ def _write(
         )
     tokens = {split: tokens_of(texts[split], vocabulary) for split in SPLITS}
     length = max(found.shape[1] for found in tokens.values())
+    for split in SPLITS:
+        if unknown := [text for text, row in zip(texts[split], tokens[split], strict=True) if not row.any()]:
+            print(
+                f"reprogan: {captions.table}: {split}: captions read as empty, for none of their words occurs "
+                f"{captions.least} times in the training captions: {listed(list(map(repr, unknown)))}",
+                file=sys.stderr,
+            )
+    own_table = Path(captions.table) != pictures
+    sources = {Path(captions.table).name: digest_of(Path(captions.table), [])} if own_table else {}
     with hdf5.create(out) as file, h5py.File(pictures, "r") as source:
         hdf5.head(
             file,
             name=description.name,
             classes=description.classes,
-            sources=description.sources,
+            sources=description.sources | sources,
             attributes=description.attributes,
             vocabulary=vocabulary,
         )
         for split in SPLITS:
             group = file.create_group(split)
             copy_rows(source[split], rows[split], group)
-            if "captions" in group:
-                del group["captions"]
+            for told in ("captions", "named") if own_table else ("captions",):  # which attributes the others named
+                if told in group:
+                    del group[told]
             hdf5.write_strings(group, "captions", texts[split])
             padded = np.zeros((len(tokens[split]), length), np.uint16)
             padded[:, : tokens[split].shape[1]] = tokens[split]

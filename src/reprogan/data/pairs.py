@@ -12,8 +12,8 @@ from reprogan.blocks import Strict, parse
 from reprogan.config import PARAMS_FILE, TASKS, TOY_FACES, Faces, Pairs
 from reprogan.data import hdf5
 from reprogan.data.faces.crop import Unfit, as_rgb, square
-from reprogan.data.faces.sources import Unreadable, listed, open_source
-from reprogan.data.hdf5 import SPLITS, Description
+from reprogan.data.faces.sources import Unreadable, digest_of, listed, open_source
+from reprogan.data.hdf5 import SPLITS, Description, Split
 from reprogan.data.rows import copy_rows, some_rows
 from reprogan.data.tasks import NoSource, Target
 from reprogan.data.transfer import counting
@@ -48,12 +48,11 @@ def prepare(name: str, pairs: Pairs, faces: Faces, prepared: Path, out: Path) ->
     description = hdf5.describe(prepared)
     if description.points:
         raise UserError(f"{where}data is {pairs.data!r}, which are points; expected images")
-    rows = {
+    rows: dict[Split, np.ndarray] = {
         split: some_rows(description.counts[split], limit, f"pairs {split}")
         for split, limit in zip(SPLITS, (pairs.train, pairs.test), strict=True)
     }
     problems: list[str] = []
-    sources_sha256 = description.sources
     with (
         hdf5.create(out) as file,
         h5py.File(prepared, "r") as images,
@@ -64,7 +63,7 @@ def prepare(name: str, pairs: Pairs, faces: Faces, prepared: Path, out: Path) ->
             file,
             name=description.name,
             classes=description.classes,
-            sources=sources_sha256,
+            sources=description.sources | _own_sources(pairs, _stems(images, rows), where),
             attributes=description.attributes,
         )
         for split in SPLITS:
@@ -108,6 +107,22 @@ def _task(pairs: Pairs, where: str) -> str | None:
 def _options(pairs: Pairs, task: str | None, where: str) -> Strict:
     block = OwnOptions if task is None else import_module(task).Options
     return parse(block, pairs.options, f"{where}options.")
+
+
+def _stems(images: h5py.File, rows: dict[Split, np.ndarray]) -> set[str]:
+    """The names, without their endings, of the images at these rows."""
+    keyed = [split for split in SPLITS if "keys" in images[split]]
+    return {_stem(key) for split in keyed for key in images[split]["keys"].asstr()[()][rows[split]]}
+
+
+def _own_sources(pairs: Pairs, stems: set[str], where: str) -> dict[str, str]:
+    """{what the sources are: sha256} of pictures of these names; nothing of a task: DVC knows its code and options."""
+    if _task(pairs, where) is not None:
+        return {}
+    place = Path(pairs.sources)
+    with open_source(place, None) as pictures:
+        taken = [key for key in pictures.keys if _stem(key) in stems]
+    return {f"{place.name} (sources)": digest_of(place, taken)}
 
 
 @contextmanager

@@ -166,7 +166,7 @@ class SecondGenerator(_Generator):
         last = nn.Conv2d(inputs, 4 * channels, 3, 1, 1)
         for weight in last.parameters():
             nn.init.zeros_(weight)
-        # Begins with the first stage's image.
+        # Begins with the first stage's image, a little paler: its tanh is taken again.
         self.drawing = nn.Sequential(*layers, last, nn.PixelShuffle(2), Smoothing())
 
     def train(self, mode: bool = True) -> "SecondGenerator":

@@ -66,14 +66,15 @@ def read_picture(model: Trained, path: Path) -> np.ndarray:
 def _in_channels(picture: Image.Image, path: Path, channels: int) -> np.ndarray:
     wanted = {1: "L", 3: "RGB"}[channels]
     names = {"L": "grey", "RGB": "in colour"}
-    if picture.mode in ("1", "P"):
+    mode = picture.mode + (", with transparent pixels" if "transparency" in picture.info else "")
+    if mode in ("1", "P"):
         picture = picture.convert("RGB")
-    pixels = np.atleast_3d(np.asarray(picture)) if picture.mode in ("L", "RGB") else None
+    pixels = np.atleast_3d(np.asarray(picture)) if mode in ("1", "P", "L", "RGB") else None
     if pixels is not None and channels == 1 and (pixels == pixels[:, :, :1]).all():
         pixels = pixels[:, :, :1]  # grey, whatever it is stored as
     if pixels is None or pixels.shape[2] != channels:
         expected = f"{names[wanted]} ({wanted})"
-        raise UserError(f"{path}: is of mode {picture.mode}; expected one that is {expected}; save it so")
+        raise UserError(f"{path}: is of mode {mode}; expected one that is {expected}; save it so")
     return pixels.transpose(2, 0, 1).copy()  # Pillow's own pixels are not for writing: torch warns of such
 
 

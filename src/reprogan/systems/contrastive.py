@@ -17,6 +17,7 @@ from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Draws, NextBatch, Position
 
 LOSS_FUNCTION = "matching_loss"
+LEAST_BATCH = 2  # a caption is told from those of other images
 
 
 class Objective(Strict):

@@ -24,6 +24,7 @@ from reprogan.systems.replay import Replayed
 from reprogan.systems.system import Draws, NextBatch, Position
 
 LOSS_FUNCTION = "discriminator_loss"
+LEAST_BATCH = 2  # a caption is to be another image's, too
 
 
 class Objective(Strict):

@@ -1,6 +1,5 @@
 """Faces from the user's own pictures: an HDF5 file, a zip or a folder."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,14 +7,14 @@ from pathlib import Path
 from reprogan.config import Faces
 from reprogan.data.faces.crop import as_rgb, square
 from reprogan.data.faces.listing import Face, Listing
-from reprogan.data.faces.sources import open_reader, open_source
+from reprogan.data.faces.sources import digest_of, open_reader, open_source
 
 
 def list_faces(faces: Faces) -> Listing:
     """The pictures at `faces.source`. Raises UserError if there are none."""
     place = Path(faces.source)
     with open_source(place, faces.group) as source:
-        return Listing(place.stem, source.keys, {place.name: _sha256(place, source.keys)}, group=source.group)
+        return Listing(place.stem, source.keys, {place.name: digest_of(place, source.keys)}, group=source.group)
 
 
 @contextmanager
@@ -30,12 +29,3 @@ def open_maker(faces: Faces, group: str | None) -> Iterator[Callable[[str], Face
             return Face(pixels, size=(picture.height, picture.width))
 
         yield make
-
-
-def _sha256(place: Path, keys: list[str]) -> str:
-    """Of a file, or of a folder's pictures: of a line with key and sha256 for each."""
-    if place.is_dir():
-        lines = "".join(f"{key} {_sha256(place / key, [])}\n" for key in keys)
-        return hashlib.sha256(lines.encode()).hexdigest()
-    with open(place, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

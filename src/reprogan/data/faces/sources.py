@@ -1,5 +1,6 @@
 """Where pictures come from: HDF5 files, zips and folders, each as a list of keys and a way to read one of them."""
 
+import hashlib
 import io
 import itertools
 import re
@@ -274,3 +275,12 @@ def _group(place: Path, file: h5py.File, wanted: str | None) -> h5py.Group:
     if wanted is not None and wanted.strip("/") not in [name.strip("/") for name in holding]:
         raise UserError(f"{place}: faces.group is {wanted!r}; expected one of {listed(holding)}")
     return file[wanted or holding[0]]
+
+
+def digest_of(place: Path, keys: list[str]) -> str:
+    """The sha256 of a file, or of a folder's pictures: of a line with key and sha256 for each."""
+    if place.is_dir():
+        lines = "".join(f"{key} {digest_of(place / key, [])}\n" for key in keys)
+        return hashlib.sha256(lines.encode()).hexdigest()
+    with open(place, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
