@@ -162,8 +162,8 @@ MISTAKES = [
         (
             f"variants.{name}.training.batch_size",
             1,
-            f"variants.{name}.training.batch_size is 1; system {system} compares the images of a batch with each other; "
-            "expected 2 or more",
+            f"variants.{name}.training.batch_size is 1; system {system} compares the images of a batch with each "
+            "other; expected 2 or more",
         )
         for name, system in (("stackgan", "stackgan"), ("caption_features", "contrastive"))
     ),
