@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 SCRIPT = Path(__file__).parent / "few_steps.py"
 REPOSITORY = SCRIPT.parents[2]
@@ -32,12 +33,22 @@ def few_steps(folder: Path, *emulator: str) -> dict[str, str]:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What comes out here. Parallel workers share one: the first makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    kept = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "few_steps.json"
+    with FileLock(f"{kept}.lock"):
+        if not kept.is_file():
+            kept.write_text(json.dumps(few_steps(kept.with_name("few_steps"))))
+    return json.loads(kept.read_text())
+
+
 @pytest.mark.parametrize("cpu", ["Haswell", "EPYC"])
-def test_weights_and_scores_are_the_same_bytes_on_another_cpu(require, tmp_path, cpu):
+def test_weights_and_scores_are_the_same_bytes_on_another_cpu(require, native, tmp_path, cpu):
     """A few steps of digit_features, gan and dcgan, their samples and their scores, natively and on `cpu`."""
     emulator = shutil.which("qemu-x86_64")
     require("qemu", "Debian and Ubuntu: apt-get install qemu-user", emulator)
-    native = few_steps(tmp_path / "native")
     assert {"models/gan/generator.safetensors", "models/dcgan/generator.safetensors", "metrics/dcgan.json"} <= set(
         native
     )
