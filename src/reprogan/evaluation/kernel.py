@@ -7,7 +7,6 @@ from reprogan.errors import UserError
 
 SUBSETS = 20
 SUBSET = 1000
-_DEGREE = 3
 
 
 def kernel_distance(real: Tensor, fake: Tensor, generator: torch.Generator, size: int = SUBSET) -> float:
