@@ -1,5 +1,6 @@
 """Walks: they begin and end at the images named, keep to the line or the sphere, and are the same bytes each time."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -93,12 +94,15 @@ def test_straight_steps_are_equal():
     torch.testing.assert_close(steps.diff(dim=0), ((other - one) / 8).expand(8, -1))
 
 
-def test_spherical_steps_are_those_of_the_formula_with_sines():
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 8, 15, 300])
+def test_spherical_steps_are_those_of_the_formula_with_sines(steps):
     one, other = torch.randn(40), torch.randn(40)
     a, b = one.double() / one.double().norm(), other.double() / other.double().norm()
     angle = math.acos(float(a @ b))
-    for step, found in enumerate(spherical(one, other)):
-        t = step / 8
+    way = spherical(one, other, steps)
+    assert way.shape == (steps + 1, 40)
+    for step, found in enumerate(way):
+        t = step / steps
         direction = (math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)
         length = (1 - t) * float(one.norm()) + t * float(other.norm())
         torch.testing.assert_close(found.double(), direction * length, rtol=1e-5, atol=1e-5)
@@ -109,6 +113,19 @@ def test_between_opposite_or_zero_latents_the_way_is_straight():
     torch.testing.assert_close(spherical(one, -one), straight(one, -one))
     assert torch.isfinite(spherical(one, torch.zeros(8))).all()
     torch.testing.assert_close(spherical(one, one), one.expand(9, -1))
+    for steps in (1, 5):
+        torch.testing.assert_close(spherical(one, -one, steps), straight(one, -one, steps))
+        assert torch.isfinite(spherical(torch.zeros(8), one, steps)).all()
+
+
+def test_the_ways_of_the_stage_are_these_bytes():
+    """Pictures that were made before must come out the same."""
+    one, other = (torch.arange(40) * 7 % 41 - 20) / 7, (torch.arange(40) * 17 % 43 - 19) / 5
+    digests = [hashlib.sha256(path(one, other).numpy().tobytes()).hexdigest() for path in (spherical, straight)]
+    assert digests == [
+        "2befe41c9510993895816767868ad5c44339758f328bbb642146071077184bfc",
+        "dc1e4f128c66f705d36193f4ae8039be2f6b9b25e2b5776a4648fcff7dda7f83",
+    ]
 
 
 def test_a_moving_picture_has_all_its_frames_and_the_same_bytes(tmp_path):

@@ -16,9 +16,9 @@ from reprogan.sampling.pictures import grid
 from reprogan.training.randomness import Randomness
 
 ROUND_TRIP = 4.0  # seconds of the moving picture
+STEPS = 8  # of the way between two latents
 _PAIRS = 3
-_HALVINGS = 3  # of the way between two latents: 2³ steps
-_SHARES = torch.arange(2**_HALVINGS + 1) / 2**_HALVINGS  # of that way
+_FINEST = 256  # parts of an arc: between two points of it, line and arc are the same to eight digits
 _SIDE_BY_SIDE = 3  # round trips in the moving picture
 _STOPS = 4  # of a round trip
 
@@ -45,26 +45,26 @@ def walk(model: Trained, seed: int, scale: int, captions: Tensor | None = None) 
     rows = []
     for pair in range(_PAIRS):
         one, other = z[2 * pair], z[2 * pair + 1]
-        rows += [_images(generator, path(one, other), _end(ends, pair)) for path in (straight, spherical)]
+        rows += [images_of(generator, path(one, other), _end(ends, pair)) for path in (straight, spherical)]
     for pair in range(min(_PAIRS, len(ends) - 1)):
-        rows.append(_images(generator, z[2 * pair].expand(len(_SHARES), -1), straight(ends[pair], ends[pair + 1])))
+        rows.append(images_of(generator, z[2 * pair].expand(STEPS + 1, -1), straight(ends[pair], ends[pair + 1])))
     trips = []
     for trip in range(_SIDE_BY_SIDE):
         stops = [z[trip * _STOPS + stop] for stop in (*range(_STOPS), 0)]
         latents = torch.cat([spherical(*ends)[:-1] for ends in pairwise(stops)])
-        trips.append(_images(generator, latents, _end(ends, trip)))
+        trips.append(images_of(generator, latents, _end(ends, trip)))
     frames = [grid(torch.stack(frame), _SIDE_BY_SIDE, scale) for frame in zip(*trips, strict=True)]
-    return Walk(grid(torch.cat(rows), 2**_HALVINGS + 1, scale), frames)
+    return Walk(grid(torch.cat(rows), STEPS + 1, scale), frames)
 
 
-def straight(one: Tensor, other: Tensor) -> Tensor:
-    """Nine latents float32 (9, D) from `one` to `other` (D,) on the line between them, at equal distances."""
-    shares = _SHARES[:, None]
+def straight(one: Tensor, other: Tensor, steps: int = STEPS) -> Tensor:
+    """Latents float32 (steps + 1, D) from `one` to `other` (D,) on the line between them, at equal distances."""
+    shares = (torch.arange(steps + 1) / steps)[:, None]
     return (1 - shares) * one + shares * other
 
 
-def spherical(one: Tensor, other: Tensor) -> Tensor:
-    """Nine latents float32 (9, D) from `one` to `other` (D,) at equal angles, their lengths between those of the two.
+def spherical(one: Tensor, other: Tensor, steps: int = STEPS) -> Tensor:
+    """Latents float32 (steps + 1, D) from `one` to `other` (D,) at equal angles, lengths between those of the two.
 
     Most of a normal distribution in many dimensions lies near a sphere, which the straight way leaves (White 2016,
     "Sampling Generative Networks"). The arc is halved time and again, which needs no sine: its bits would differ
@@ -72,15 +72,24 @@ def spherical(one: Tensor, other: Tensor) -> Tensor:
     """
     lengths = [_length(end) for end in (one, other)]
     arc = [end.to(torch.float64) / (length or 1.0) for end, length in zip((one, other), lengths, strict=True)]
-    for _ in range(_HALVINGS):
+    while (len(arc) - 1) % steps and len(arc) <= _FINEST:
         middles = [before + after for before, after in pairwise(arc)]
         if not all(_length(middle) > 1e-6 for middle in middles):
-            return straight(one, other)
+            return straight(one, other, steps)
         middles = [middle / _length(middle) for middle in middles]
         arc = [step for pair in zip(arc, [*middles, arc[-1]], strict=True) for step in pair][:-1]
-    steps = len(arc) - 1
     between = [lengths[0] + (lengths[1] - lengths[0]) * step / steps for step in range(steps + 1)]
-    return torch.stack([point * length for point, length in zip(arc, between, strict=True)]).to(torch.float32)
+    points = [_on(arc, step, steps) * length for step, length in enumerate(between)]
+    return torch.stack(points).to(torch.float32)
+
+
+def _on(arc: list[Tensor], step: int, steps: int) -> Tensor:
+    """The point of length 1 at `step` of `steps` on the way along an arc's points."""
+    place, rest = divmod(step * (len(arc) - 1), steps)
+    if not rest:
+        return arc[place]
+    point = arc[place] * (1 - rest / steps) + arc[place + 1] * (rest / steps)
+    return point / _length(point)
 
 
 def _length(vector: Tensor) -> float:
@@ -92,7 +101,7 @@ def _end(ends: Tensor, index: int) -> Tensor | None:
     return ends[[index % len(ends)]] if len(ends) else None
 
 
-def _images(generator: nn.Module, z: Tensor, condition: Tensor | None) -> Tensor:
+def images_of(generator: nn.Module, z: Tensor, condition: Tensor | None) -> Tensor:
     """uint8 (N, C, H, W) of latents (N, D); `condition` is what each is told, (N, K), or all of them, (1, K)."""
     device = next(generator.parameters()).device
     if condition is not None:
