@@ -139,7 +139,8 @@ def publish(params: Parameters, variants: tuple[str, ...]) -> None:
 @click.option("--class", "class_", metavar="NAME", help="Of a conditional model: this class alone.")
 @click.option("--text", help="Of a model that reads captions: what is to be seen.")
 @click.option("--image", type=_HERE, help="Of a model that translates: the picture.")
-@click.option("--out", type=_HERE, help="The PNG file.  [default: VARIANT.png in the repository]")
+@click.option("--walk", metavar="A:B", help="From A to B: classes, captions, or numbers of images, from 0.")
+@click.option("--out", type=_HERE, help="The .png, .gif or .h5 file.  [default: VARIANT.png in the repository]")
 @_in_repository
 def sample(
     params: Parameters,
@@ -149,20 +150,24 @@ def sample(
     class_: str | None,
     text: str | None,
     image: Path | None,
+    walk: str | None,
     out: Path | None,
 ) -> None:
-    """Draw images from the trained VARIANT and write them as one picture.
+    """Draw images from the trained VARIANT and write them as one picture, one after another (.gif) or as data (.h5).
 
-    The same seed draws the same images: those of `samples/VARIANT` are the first of its own.
+    The same seed draws the same images: those of `samples/VARIANT` are the first of its own. They are numbered from 0, row by row. A walk leads from
+    one of them to another; of a model that is told classes, or captions, from one class or caption to another, unless
+    --class or --text says which it is all the way.
     """
     from reprogan.models import trained  # torch may load now: the instruction set is pinned
-    from reprogan.sampling.asked import Asked, write_picture
+    from reprogan.sampling.answer import write_answer
+    from reprogan.sampling.asked import Asked
     from reprogan.training.device import set_up_device
 
     params.variant(variant)
     model = trained.load(Path("models") / variant, set_up_device(params.compute))
-    out = out or Path(f"{variant}.png")
-    for line in write_picture(model, Asked(count, seed, class_, text, image), out):
+    out = out or Path(f"{model.description.variant}.png")
+    for line in write_answer(model, Asked(count, seed, class_, text, image, walk), out):
         click.echo(line)
 
 

@@ -13,7 +13,9 @@ PATIENCE = 2.0  # seconds in which nobody misses a bar
 Item = TypeVar("Item")
 
 
-def tracked(items: Iterable[Item], total: int, what: str, size: Callable[[Item], int] = lambda item: 1) -> Iterator[Item]:
+def tracked(
+    items: Iterable[Item], total: int, what: str, size: Callable[[Item], int] = lambda item: 1
+) -> Iterator[Item]:
     """The items as they come; on a terminal a bar on stderr shows how much of `total` is done, `what` beside it.
 
     It comes after PATIENCE, and goes with the last item or with whatever ends the loop before. An item counts for its

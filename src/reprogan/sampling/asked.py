@@ -1,6 +1,5 @@
-"""What a person asks a model for: a caption of their own, a picture to translate, so many images of a class."""
+"""What a person asks a model for: a caption of their own, a picture to translate, a walk, so many images of a class."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,16 +8,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reprogan.data.batches import to_float
 from reprogan.data.faces.sources import Unreadable, decoded
-from reprogan.data.hdf5 import POINT
 from reprogan.data.text import tokens_of, unknown_words
 from reprogan.errors import UserError
+from reprogan.models.latents import classes_of
 from reprogan.models.trained import Trained
-from reprogan.sampling.generate import generate, generator_of
-from reprogan.sampling.pictures import grid, save_png
+from reprogan.sampling.generate import generator_of
 
-_MAGNIFIED = 48  # images with longer sides are shown as they are
+_LARGEST_SEED = 2**63 - 1  # that a file of data holds
 
 
 @dataclass(frozen=True)
@@ -80,59 +77,47 @@ def _in_channels(picture: Image.Image, path: Path, channels: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Asked:
-    """How many images from which seed; of a class by its name, a caption or a picture, where a model reads such."""
+    """How many images from which seed; of a class by its name, a caption or a picture, where a model reads such.
+
+    With `walk`, "A:B", they lead from one image to another (see `asked_walk`).
+    """
 
     count: int
     seed: int
     class_: str | None = None
     text: str | None = None
     image: Path | None = None
+    walk: str | None = None
 
 
-def write_picture(model: Trained, asked: Asked, out: Path) -> list[str]:
-    """Draw what is asked for into the PNG file `out`; give lines that say what came of it.
+def check(model: Trained, asked: Asked) -> None:
+    """Raise UserError for a caption, picture or walk where the model takes none, and for none where it needs one.
 
-    Of a picture to translate, that comes first. Raises UserError for what the model does not read, lacks or does not
-    know.
+    So too for a walk of fewer than two images, and a seed that is too large to be written down.
     """
-    if out.suffix.lower() != ".png":
-        raise UserError(f"{out}: expected a name that ends in .png")
-    _check(model, asked)
-    said = []
-    told, before = None, []
-    if asked.text is not None:
-        prompt = read_prompt(model, asked.text)
-        told = prompt.tokens
-        if prompt.unknown:
-            said.append(f"words that the model does not know, left out: {', '.join(prompt.unknown)}")
-    if asked.image is not None:
-        source = torch.from_numpy(read_picture(model, asked.image))
-        told = to_float(source[None])
-        before = [source.expand(model.description.image_shape[0], -1, -1)]
-    label = None if asked.class_ is None else _label(model, asked.class_)
-    blocks = generate(model, asked.count, asked.seed, label=label, told=told)
-    images = torch.cat(list(blocks))
-    if images.shape[1:] == POINT:
-        raise UserError(f"{model.description.variant}: draws points; look at samples/{model.description.variant}")
-    pictures = torch.stack([*before, *images])
-    columns = math.ceil(math.sqrt(len(pictures)))
-    save_png(grid(pictures, columns, 1 if images.shape[2] > _MAGNIFIED else 2), out)
-    return [*said, f"{out}: {len(images):,} images of {model.description.variant}, seed {asked.seed}"]
-
-
-def _check(model: Trained, asked: Asked) -> None:
-    """Raise UserError for a caption or picture where the model reads none, and for none where it does."""
     reads, name = getattr(generator_of(model), "reads", None), model.description.variant
+    if asked.walk is not None and reads == "sources":
+        raise UserError(f"{name}: --walk for a model that makes images of sources; expected none")
+    if asked.seed > _LARGEST_SEED:
+        raise UserError(f"--seed {asked.seed}; expected 0 to {_LARGEST_SEED}")
+    if asked.walk is not None and asked.count < 2:
+        raise UserError(f"--count {asked.count} with --walk; expected 2 or more, for an image at each end")
     for option, given, wanted in (("text", asked.text, "captions"), ("image", asked.image, "sources")):
         if given is not None and reads != wanted:
             raise UserError(f"{name}: --{option} for a model that reads no {wanted}; expected none")
-        if given is None and reads == wanted:
+        if given is None and reads == wanted and asked.walk is None:
             raise UserError(f"{name}: no --{option}; it makes images of {wanted}; give it one")
 
 
-def _label(model: Trained, name: str) -> int:
+def label_of(model: Trained, name: str) -> int:
+    """The number of the class that is so called. Raises UserError for no such class, or a model that is told none."""
     classes = model.description.classes
     if name not in classes:
         known = ", ".join(classes[:20]) or "none"
         raise UserError(f"{model.description.variant}: no class {name!r}; expected one of {known}")
+    if not classes_of(generator_of(model)):
+        raise UserError(
+            f"{model.description.variant}: class {name} of a model that is told no classes; expected none; choose a "
+            "conditional model"
+        )
     return classes.index(name)

@@ -1,6 +1,7 @@
 """Tensors to PNG files: grids, scatter plots and the strip that shows training's progress."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -87,16 +88,21 @@ def save_png(picture: Image.Image, path: Path) -> None:
         picture.save(temporary, format="PNG")
 
 
-def save_gif(frames: list[Image.Image], path: Path, seconds: float) -> None:
-    """Write frames of one size as a moving picture that begins anew after `seconds`; equal frames, equal bytes."""
+def save_gif(frames: Iterable[Image.Image], path: Path, seconds: float, and_back: bool = False) -> None:
+    """Write frames of one size as a moving picture that begins anew after `seconds`; equal frames, equal bytes.
+
+    To go there `and_back` it ends with those between the last and the first, backwards.
+    """
     colours = [_in_256_colours(frame) for frame in frames]
+    if and_back:
+        colours += colours[-2:0:-1]
     with atomic_path(path) as temporary:
         colours[0].save(
             temporary,
             format="GIF",
             save_all=True,
             append_images=colours[1:],
-            duration=round(1000 * seconds / len(frames)),
+            duration=round(1000 * seconds / len(colours)),
             loop=0,
             optimize=False,
         )

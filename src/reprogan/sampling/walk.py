@@ -18,7 +18,7 @@ from reprogan.training.randomness import Randomness
 ROUND_TRIP = 4.0  # seconds of the moving picture
 STEPS = 8  # of the way between two latents
 _PAIRS = 3
-_FINEST = 256  # parts of an arc: between two points of it, line and arc are the same to eight digits
+_FINEST = 256  # parts of an arc: between two points of it a line is as good, to 1 part in 50,000
 _SIDE_BY_SIDE = 3  # round trips in the moving picture
 _STOPS = 4  # of a round trip
 
@@ -84,12 +84,9 @@ def spherical(one: Tensor, other: Tensor, steps: int = STEPS) -> Tensor:
 
 
 def _on(arc: list[Tensor], step: int, steps: int) -> Tensor:
-    """The point of length 1 at `step` of `steps` on the way along an arc's points."""
+    """What lies at `step` of `steps` on the way along the points of an arc."""
     place, rest = divmod(step * (len(arc) - 1), steps)
-    if not rest:
-        return arc[place]
-    point = arc[place] * (1 - rest / steps) + arc[place + 1] * (rest / steps)
-    return point / _length(point)
+    return arc[place] * (1 - rest / steps) + arc[place + 1] * (rest / steps) if rest else arc[place]
 
 
 def _length(vector: Tensor) -> float:
