@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from reprogan.config import ENCODERS, Parameters, load
-from reprogan.entry import checkout_root, exit_status, pin_instruction_set
+from reprogan.entry import checkout_root, exit_status, pin_instruction_set, repository_root
 
 _HERE = click.Path(path_type=Path, resolve_path=True)
 """A path that the caller gives from where they are, not from the repository's root."""
@@ -155,7 +156,8 @@ def sample(
 ) -> None:
     """Draw images from the trained VARIANT and write them as one picture, one after another (.gif) or as data (.h5).
 
-    The same seed draws the same images: those of `samples/VARIANT` are the first of its own. They are numbered from 0, row by row. A walk leads from
+    VARIANT may also be a model of MLflow: models:/NAME@ALIAS or models:/NAME/VERSION. The same seed draws the same
+    images: those of `samples/VARIANT` are the first of its own. They are numbered from 0, row by row. A walk leads from
     one of them to another; of a model that is told classes, or captions, from one class or caption to another, unless
     --class or --text says which it is all the way.
     """
@@ -164,8 +166,15 @@ def sample(
     from reprogan.sampling.asked import Asked
     from reprogan.training.device import set_up_device
 
-    params.variant(variant)
-    model = trained.load(Path("models") / variant, set_up_device(params.compute))
+    files: AbstractContextManager[Path] = nullcontext(Path("models") / variant)
+    if variant.startswith("models:"):
+        from reprogan.tracking.fetch import fetched
+
+        files = fetched(repository_root(), variant)
+    else:
+        params.variant(variant)
+    with files as folder:
+        model = trained.load(folder, set_up_device(params.compute))
     out = out or Path(f"{model.description.variant}.png")
     for line in write_answer(model, Asked(count, seed, class_, text, image, walk), out):
         click.echo(line)
