@@ -40,7 +40,7 @@ bench: setup
 	reprogan bench
 
 clean:
-	rm -rf data/checked data/code data/parameters.json data/processed models samples report .reprogan .dvc/cache .dvc/tmp mlruns mlflow.db mlflow.db.lock
+	rm -rf data/checked data/code data/parameters.json data/processed data/references models samples scores report .reprogan .dvc/cache .dvc/tmp mlruns mlflow.db mlflow.db.lock
 	git checkout -q -- metrics 2>/dev/null || true
 
 setup: $(VENV)/.ready

@@ -11,8 +11,8 @@ def evaluate(params: Parameters, arguments: list[str]) -> None:
     from reprogan.evaluation import score  # torch may load now: the instruction set is pinned
 
     (name,) = arguments
-    metrics = score.score_variant(name, params.variant(name), params.evaluation, Path("."))
-    score.write_metrics(Path("metrics") / f"{name}.json", metrics)
+    scored = score.score_variant(name, params.variant(name), params.evaluation, Path("."))
+    score.write_scored(scored, Path("metrics") / f"{name}.json", Path("scores") / name)
 
 
 if __name__ == "__main__":

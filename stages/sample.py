@@ -13,9 +13,9 @@ def sample(params: Parameters, arguments: list[str]) -> None:
     (name,) = arguments
     variant = params.variant(name)
     data = Path("data/processed") / f"{variant.data}.h5"
-    sample_variant(
-        Path("models") / name, data, variant.view, variant.sampling, params.compute, out=Path("samples") / name
-    )
+    for folder in variant.seed_folders().values():
+        model, out = Path("models") / name / folder, Path("samples") / name / folder
+        sample_variant(model, data, variant.view, variant.sampling, params.evaluation.seeds, params.compute, out)
 
 
 if __name__ == "__main__":

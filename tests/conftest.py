@@ -43,7 +43,7 @@ TINY = {
     "stacked": {"train": 600, "test": 300},
     "ring": {"train": 1000, "test": 300},
     "faces": {"toyfaces": {"count": 60}},
-    "evaluation": {"count": 200},
+    "evaluation": {"count": 200, "seeds": 2},
     "variants": {
         "digit_features": {
             "training": {"images": 1920, "log_every": 640, "checkpoint_every": 1280},
@@ -59,7 +59,13 @@ TINY = {
         },
         "dcgan": {
             "network": {"filters": 4},
-            "training": {"images": 6400, "log_every": 64, "checkpoint_every": 160, "milestones": [0, 320, 3200]},
+            "training": {
+                "seeds": [1, 2],
+                "images": 6400,
+                "log_every": 64,
+                "checkpoint_every": 160,
+                "milestones": [0, 320, 3200],
+            },
             "sampling": {"count": 200},
         },
         "vae": {
@@ -247,7 +253,16 @@ class Project:
 
     def digests(self, *folders: str) -> dict[str, str]:
         """{path: sha256} of every file below these paths; without any, of every output of the pipeline."""
-        chosen = folders or ("data/checked", "data/processed", "models", "samples", "metrics", "report")
+        chosen = folders or (
+            "data/checked",
+            "data/processed",
+            "data/references",
+            "models",
+            "samples",
+            "scores",
+            "metrics",
+            "report",
+        )
         files = [path for name in chosen for path in ((self.root / name).rglob("*"), [self.root / name])]
         found = {path for paths in files for path in paths if path.is_file() and path.name != ".gitignore"}
         return {
@@ -352,7 +367,8 @@ def begin(project: Project) -> None:
     apply_profile("smoke", project.root)
     apply_profile("tiny", project.root)
     kept = {name: project.parameter(f"variants.{name}") for name in TINY["variants"]}  # one of each kind is enough
-    project.change(variants=kept, pairs={"edges": project.parameter("pairs.edges")})
+    references = {name: project.parameter(f"references.{name}") for name in ("digits", "faces", "captions", "edges")}
+    project.change(variants=kept, pairs={"edges": project.parameter("pairs.edges")}, references=references)
     project.git("init", "-q")
     project.git("add", "-A")
     project.git("commit", "-qm", "begin")

@@ -115,7 +115,7 @@ MISTAKES = [
         "prophile",
         "x",
         "prophile: unknown key; expected one of profile, compute, digits, stacked, ring, faces, captions, "
-        "pairs, evaluation, variants",
+        "pairs, evaluation, references, variants",
     ),
     (
         "compute.thread",
@@ -123,7 +123,7 @@ MISTAKES = [
         "compute.thread: unknown key; expected one of device, threads, isa, precision, channels_last",
     ),
     ("variants.gan.trainning", {}, "variants.gan.trainning: unknown key; expected one of system, architecture"),
-    ("variants.gan.training.epochs", 3, "variants.gan.training.epochs: unknown key; expected one of seed, images"),
+    ("variants.gan.training.epochs", 3, "variants.gan.training.epochs: unknown key; expected one of seeds, images"),
     ("variants.gan.network.widht", 3, "variants.gan.network.widht: unknown key; expected one of latent_size"),
     ("variants.gan.objective.generator.lr", 3.0, "variants.gan.objective.generator.lr: unknown key; expected one of"),
     ("variants.digit_features.network.hidden", 3, "variants.digit_features.network.hidden: unknown key"),
@@ -173,7 +173,11 @@ MISTAKES = [
         "cross_entropy",
         "variants.gan.objective.loss: found 'cross_entropy'; expected one",
     ),
-    ("variants.gan.extractor", "dcgan", "variants.gan.extractor is 'dcgan'; expected a classifier: "),
+    (
+        "variants.gan.extractor",
+        "dcgan",
+        "variants.gan.extractor is 'dcgan'; expected 'digit_features', as data/references/digits.h5 is made with",
+    ),
     (
         "variants.gan.data",
         "cats",
@@ -218,45 +222,70 @@ MISTAKES = [
     (
         "variants.ring_gan.extractor",
         "ring_r3gan",
-        "variants.ring_gan.extractor is 'ring_r3gan'; expected 'ring_gan', i",
+        "variants.ring_gan.extractor is 'ring_r3gan'; expected 'ring_gan', scored by itself",
     ),
     (
-        "variants.ring_gan.extractor",
-        "digit_features",
-        "variants.ring_gan.extractor is 'digit_features'; expected 'ring",
+        "variants.ring_gan.reference",
+        "data/references/digits.h5",
+        "variants.ring_gan.reference is 'data/references/digits.h5'; expected 'data/checked', scored by itself",
     ),
     (
         "variants.cnn_classifier.extractor",
         "digit_features",
-        "variants.cnn_classifier.extractor is 'digit_features'; expected 'cnn_classifier', itself",
+        "variants.cnn_classifier.extractor is 'digit_features'; expected 'cnn_classifier', scored by itself",
     ),
-    (
-        "variants.gan.extractor",
-        "ring_gan",
-        "variants.gan.extractor is 'ring_gan'; expected a classifier: cnn_classifier, digit_features",
-    ),
-    ("variants.gan.extractor", "inception", "variants.gan.extractor is 'inception'; expected a classifier: "),
     (
         "variants.progan.extractor",
         "inception",
-        "variants.progan.extractor_architecture is 'face_features'; expected 'inception'",
-    ),
-    ("variants.vae.extractor", "nobody", "variants.vae.extractor is 'nobody'; expected a classifier: cnn_classifier, "),
-    (
-        "variants.stacked_dcgan.extractor",
-        "stacked_dcgan",
-        "variants.stacked_dcgan.extractor is 'stacked_dcgan'; expect",
+        "variants.progan.extractor is 'inception'; expected 'face_features', as data/references/faces.h5 is made with",
     ),
     (
-        "variants.gan.extractor",
+        "variants.gan.extractor_architecture",
         "cnn_classifier",
-        "variants.gan.extractor_architecture is 'digit_features'; expected 'cnn_classifier', the architecture of cnn_c",
+        "variants.gan.extractor_architecture is 'cnn_classifier'; expected 'digit_features', as data/references/",
     ),
     (
         "variants.ring_gan.extractor_architecture",
         "digit_features",
-        "variants.ring_gan.extractor_architecture is 'digit_features'; expected 'multilayer', the architecture of ring",
+        "variants.ring_gan.extractor_architecture is 'digit_features'; expected 'multilayer', scored by itself",
     ),
+    (
+        "variants.gan.reference",
+        "data/references/digits64.h5",
+        "variants.gan.reference is 'data/references/digits64.h5'; expected one of data/references/digits.h5: of data "
+        "digits, size null",
+    ),
+    (
+        "variants.sagan.view.size",
+        32,
+        "variants.sagan.reference is 'data/references/digits64.h5'; expected one that is added under `references`: of "
+        "data digits, size 32",
+    ),
+    ("variants.gan.reference", None, "variants.gan.reference: missing; add it"),
+    (
+        "references.digits.data",
+        "cats",
+        "references.digits.data is 'cats'; expected one of digits, stacked, ring, faces",
+    ),
+    ("references.digits.extractor", "dcgan", "references.digits.extractor is 'dcgan'; expected a classifier: cnn"),
+    ("references.digits.extractor", "nobody", "references.digits.extractor is 'nobody'; expected a classifier: cnn_c"),
+    ("references.digits.extractor", "inception", "references.digits.extractor is 'inception'; expected a classifier"),
+    (
+        "references.digits.extractor",
+        "cnn_classifier",
+        "references.digits.architecture is 'digit_features'; expected 'cnn_classifier', the architecture of cnn_c",
+    ),
+    (
+        "references.faces.extractor",
+        "inception",
+        "references.faces.architecture is 'face_features'; expected 'inception', the architecture of inception",
+    ),
+    ("references.digits.size", 0, "references.digits.size: found 0; input should be greater than or equal to 1"),
+    ("references.Digits", {}, "references"),
+    ("evaluation.seeds", 0, "evaluation.seeds: found 0; input should be greater than or equal to 1"),
+    ("variants.gan.training.seeds", [], "variants.gan.training.seeds: found []; tuple should have at least 1 item"),
+    ("variants.gan.training.seeds", [1, 1], "variants.gan.training.seeds: seeds are [1, 1]; expected different whole"),
+    ("variants.gan.training.seeds", [-1], "variants.gan.training.seeds: seeds are [-1]; expected different whole"),
     ("variants.gan.extractor_architecture", None, "variants.gan.extractor_architecture: missing; add it"),
     ("variants.gan.objective.n_critic", 0, "variants.gan.objective.n_critic: found 0; input should be greater than or"),
     ("variants.gan.objective.clip", 0.0, "variants.gan.objective.clip: found 0.0; input should be greater than 0"),
@@ -313,7 +342,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(mistake,
 def test_more_mistakes_are_counted(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("profile: 1\ncompute: 2\n")
-    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 9 more\)$"):
+    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 10 more\)$"):
         load(file)
 
 

@@ -15,6 +15,7 @@ from reprogan.data import hdf5
 from reprogan.data.download import sha256_of
 from reprogan.errors import UserError
 from reprogan.evaluation.extractors import extract, load_extractor
+from reprogan.evaluation.reference import write_reference
 from reprogan.evaluation.score import score_generator
 from reprogan.models import architecture
 
@@ -58,10 +59,12 @@ def test_scores_are_read_with_it(known, tmp_path):
             prepared[f"{split}/images"] = random.integers(0, 256, (12, 3, 32, 32)).astype(np.uint8)
     with hdf5.create(samples) as made:
         made["images"] = random.integers(0, 60, (12, 3, 32, 32)).astype(np.uint8)
-    scores = score_generator(samples, data, folder, Evaluation(seed=1, count=100))
+    evaluation, reference = Evaluation(seed=1, count=100, seeds=1), tmp_path / "reference.h5"
+    write_reference(None, data, folder, evaluation, reference)
+    scores = score_generator(samples, data, folder, reference, evaluation).scores
     assert scores["extractor"] == "inception" and scores["feature_dimensions"] == 2048
     assert scores["extractor_sha256"] == sha256_of(folder / "classifier.safetensors")
-    assert scores["frechet_distance"] > scores["frechet_floor"] >= 0
+    assert scores["frechet_distance"] > scores["floors"]["frechet_distance"] >= 0
     assert "attribute_distance" not in scores and "inception_score" not in scores
 
 
@@ -94,12 +97,12 @@ def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
 def test_check_says_what_to_fetch(known, tmp_path):
     params = load(REPOSITORY / "params.yaml")
     check_extractors(params, tmp_path)
-    chosen = params.variants["progan"].model_copy(update={"extractor": "inception"})
-    params = params.model_copy(update={"variants": {**params.variants, "progan": chosen}})
+    chosen = params.references["faces"].model_copy(update={"extractor": "inception"})
+    params = params.model_copy(update={"references": {**params.references, "faces": chosen}})
     with pytest.raises(UserError) as error:
         check_extractors(params, tmp_path)
     message = str(error.value)
-    assert message.startswith("params.yaml: variants.progan.extractor: models/inception: not there; fetch https://")
+    assert message.startswith("params.yaml: references.faces.extractor: models/inception: not there; fetch https://")
     assert "`reprogan inception FILE`" in message
     weights.import_inception(known, tmp_path)
     check_extractors(params, tmp_path)

@@ -30,11 +30,11 @@ def check_blocks(params: Parameters) -> None:
 
 
 def check_extractors(params: Parameters, root: Path) -> None:
-    """Raise UserError if a variant is to be scored with Inception and nobody has brought its weights to `root`."""
-    for name, variant in params.variants.items():
-        if variant.extractor == INCEPTION and not (root / "models" / INCEPTION / DESCRIPTION).is_file():
+    """Raise UserError if images are to be read with Inception and nobody has brought its weights to `root`."""
+    for name, reference in params.references.items():
+        if reference.extractor == INCEPTION and not (root / "models" / INCEPTION / DESCRIPTION).is_file():
             raise UserError(
-                f"{PARAMS_FILE}: variants.{name}.extractor: models/{INCEPTION}: not there; fetch {INCEPTION_SOURCE} "
+                f"{PARAMS_FILE}: references.{name}.extractor: models/{INCEPTION}: not there; fetch {INCEPTION_SOURCE} "
                 "and run `reprogan inception FILE`"
             )
 

@@ -28,6 +28,10 @@ DATA_SETS = ("digits", "stacked", "ring", "faces", "captions")
 """What data there is beside the pairs, which have names of their own."""
 NO_UPSTREAM = "data/checked"
 """The upstream model of a variant that begins with no other's: dvc.yaml asks for a path, and this never changes."""
+REFERENCES = "data/references"
+"""The folder of what scores are read against."""
+NO_REFERENCE = "data/checked"
+"""The reference of a variant that is scored without an extractor's features: the same trick."""
 PREPARED_FACES = "data/processed/faces.h5"
 TASKS = "src/reprogan/data/tasks"
 """Where the code is that makes sources for translation of images."""
@@ -177,7 +181,7 @@ class Schedule(Strict):
 class Training(Strict):
     """What the trainer needs to know of any system. Every interval and budget counts images seen."""
 
-    seed: int = Field(ge=0)
+    seeds: tuple[int, ...] = Field(strict=False, min_length=1, description="the first is the model's own")
     images: int = Field(ge=1, description="budget: training images seen, repeats counted")
     batch_size: int = Field(ge=1)
     schedule: Schedule
@@ -185,6 +189,18 @@ class Training(Strict):
     log_every: int = Field(ge=1)
     checkpoint_every: int = Field(ge=1)
     milestones: tuple[int, ...] = Field(strict=False, description="images seen at which progress is drawn")
+
+    @property
+    def seed(self) -> int:
+        """The seed of the model itself; those after it are trained for the spread of its scores alone."""
+        return self.seeds[0]
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError(f"seeds are {list(seeds)}; expected different whole numbers, none below 0")
+        return seeds
 
     @field_validator("milestones")
     @classmethod
@@ -218,6 +234,15 @@ class Upstream(Strict):
     code: str = Field(description="the file of its architecture, where it is not the variant's own, or NO_UPSTREAM")
 
 
+class Reference(Strict):
+    """What `reference` keeps: the real images of a prepared data set as one extractor sees them."""
+
+    data: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="one of DATA_SETS or a name under pairs")
+    size: int | None = Field(ge=1, description="images enlarged to it and reduced again, as `view` has it; null: as is")
+    extractor: str
+    architecture: str
+
+
 class Variant(Strict):
     """One model: which system trains which architecture on which data, and with which settings."""
 
@@ -226,6 +251,7 @@ class Variant(Strict):
     data: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="one of DATA_SETS or a name under pairs")
     upstream: Upstream
     view: View
+    reference: str = Field(description="data/references/<name>.h5, or NO_REFERENCE")
     extractor: str
     extractor_architecture: str
     network: dict[str, Any]
@@ -233,12 +259,21 @@ class Variant(Strict):
     training: Training
     sampling: Sampling
 
+    def from_seed(self, seed: int) -> "Variant":
+        """The same variant, trained from one seed alone."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"seeds": (seed,)})})
+
+    def seed_folders(self) -> dict[int, str]:
+        """{training seed: its folder below the variant's own in models/ and samples/}, "" for the model itself."""
+        return {seed: f"seeds/{seed}" if place else "" for place, seed in enumerate(self.training.seeds)}
+
 
 class Evaluation(Strict):
-    """How many images stand on each side of a score, and the seed that chooses them."""
+    """How many images stand on each side of a score, the seed that chooses them, how many sample sets are scored."""
 
     seed: int = Field(ge=0)
     count: int = Field(ge=100)
+    seeds: int = Field(ge=1, le=100, description="sample sets of each variant, from as many seeds")
 
 
 class Parameters(Strict):
@@ -253,6 +288,7 @@ class Parameters(Strict):
     captions: Captions
     pairs: dict[str, Pairs]
     evaluation: Evaluation
+    references: dict[str, Reference]
     variants: dict[str, Variant]
 
     @field_validator("variants")
@@ -268,6 +304,12 @@ class Parameters(Strict):
         if taken := [name for name in pairs if name in DATA_SETS]:
             raise ValueError(f"pairs {taken[0]!r}: the name of other data; expected none of {', '.join(DATA_SETS)}")
         return pairs
+
+    @field_validator("references")
+    @classmethod
+    def _references_are_files(cls, references: dict[str, Reference]) -> dict[str, Reference]:
+        _refuse_odd_names("reference", references)
+        return references
 
     @model_validator(mode="after")
     def _toy_faces_have_one_size(self) -> "Parameters":
@@ -320,29 +362,56 @@ class Parameters(Strict):
         return self
 
     @model_validator(mode="after")
+    def _references_fit(self) -> "Parameters":
+        known = [*DATA_SETS, *self.pairs]
+        for name, block in self.references.items():
+            where = f"references.{name}"
+            if block.data not in known:
+                raise ValueError(f"{where}.data is {block.data!r}; expected one of {', '.join(known)}")
+            self._check_extractor(f"{where}.extractor", block.extractor, block.data)
+            extractor = self.variants.get(block.extractor)
+            architecture = extractor.architecture if extractor else INCEPTION
+            if block.architecture != architecture:  # dvc.yaml cannot look into another block
+                raise ValueError(
+                    f"{where}.architecture is {block.architecture!r}; expected {architecture!r}, the architecture of "
+                    f"{block.extractor}"
+                )
+        return self
+
+    def _check_extractor(self, where: str, extractor: str, data: str) -> None:
+        if extractor == INCEPTION and data == "faces":
+            return
+        block = self.variants.get(extractor)
+        if block is None or block.system not in EXTRACTORS:
+            classifiers = sorted(name for name, block in self.variants.items() if block.system in EXTRACTORS)
+            more = f", or for pictures of faces {INCEPTION}" if data == "faces" else ""
+            raise ValueError(f"{where} is {extractor!r}; expected a classifier: {', '.join(classifiers)}{more}")
+
+    @model_validator(mode="after")
     def _extractors_fit(self) -> "Parameters":
         for name, variant in self.variants.items():
-            where = f"variants.{name}.extractor"
-            needs_none = variant.system in ENCODERS or variant.data == "ring"
-            if needs_none and variant.extractor != name:
-                raise ValueError(f"{where} is {variant.extractor!r}; expected {name!r}, itself")
-            if variant.extractor == INCEPTION and variant.data == "faces" and not needs_none:
-                if variant.extractor_architecture != INCEPTION:
+            where = f"variants.{name}"
+            if variant.system in ENCODERS or variant.data == "ring":
+                wanted = {"reference": NO_REFERENCE, "extractor": name, "extractor_architecture": variant.architecture}
+                why = "scored by itself"
+            else:
+                fitting = {
+                    f"{REFERENCES}/{key}.h5": block
+                    for key, block in self.references.items()
+                    if (block.data, block.size) == (variant.data, variant.view.size)
+                }
+                if variant.reference not in fitting:
+                    expected = f"one of {', '.join(fitting)}" if fitting else "one that is added under `references`"
                     raise ValueError(
-                        f"{where}_architecture is {variant.extractor_architecture!r}; expected {INCEPTION!r}"
+                        f"{where}.reference is {variant.reference!r}; expected {expected}: of data {variant.data}, "
+                        f"size {variant.view.size or 'null'}"
                     )
-                continue
-            extractor = self.variants.get(variant.extractor)
-            if extractor is None or not (needs_none or extractor.system in EXTRACTORS):
-                classifiers = sorted(v for v, block in self.variants.items() if block.system in EXTRACTORS)
-                more = f", or for pictures of faces {INCEPTION}" if variant.data == "faces" else ""
-                expected = f"a classifier: {', '.join(classifiers)}{more}"
-                raise ValueError(f"{where} is {variant.extractor!r}; expected {expected}")
-            if extractor.architecture != variant.extractor_architecture:  # dvc.yaml cannot look into another block
-                raise ValueError(
-                    f"{where}_architecture is {variant.extractor_architecture!r}; expected "
-                    f"{extractor.architecture!r}, the architecture of {variant.extractor}"
-                )
+                reference = fitting[variant.reference]
+                wanted = {"extractor": reference.extractor, "extractor_architecture": reference.architecture}
+                why = f"as {variant.reference} is made with"
+            for key, expected in wanted.items():  # dvc.yaml cannot look into another block
+                if (found := getattr(variant, key)) != expected:
+                    raise ValueError(f"{where}.{key} is {found!r}; expected {expected!r}, {why}")
         return self
 
     def variant(self, name: str) -> Variant:

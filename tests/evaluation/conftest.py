@@ -9,6 +9,7 @@ import torch
 
 from reprogan.config import Evaluation
 from reprogan.data import hdf5
+from reprogan.evaluation.reference import write_reference
 from reprogan.models import architecture, trained
 
 CLASSES = ("0", "1", "2")
@@ -23,6 +24,14 @@ class Workplace:
     extractor: Path
     samples: Path
     evaluation: Evaluation
+
+    @property
+    def reference(self) -> Path:
+        return self.data.parent / "data/references/digits.h5"
+
+    def refer(self, evaluation: Evaluation | None = None, size: int | None = None) -> None:
+        """Make the reference anew, as the stage does where data, extractor or evaluation have changed."""
+        write_reference(size, self.data, self.extractor, evaluation or self.evaluation, self.reference)
 
 
 def stripes(count: int, seed: int, noise: int) -> hdf5.Arrays:
@@ -59,4 +68,6 @@ def workplace(tmp_path: Path) -> Workplace:
     with torch.no_grad():  # far enough from uniform that the answers differ
         networks["classifier"].head.weight.mul_(8)
     trained.save(extractor, describe_model("judge", "classifier", "cnn_classifier", {}, (1, 20, 20)), networks)
-    return Workplace(data, extractor, samples, Evaluation(seed=1, count=COUNT))
+    made = Workplace(data, extractor, samples, Evaluation(seed=1, count=COUNT, seeds=3))
+    made.refer()
+    return made

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from reprogan import config
 from reprogan.config import Evaluation
 from reprogan.data import hdf5
+from reprogan.errors import UserError
 from reprogan.evaluation import score
 from reprogan.evaluation.attributes import option_shares, read_options, shares_apart
+from reprogan.evaluation.reference import write_reference
 from reprogan.models import architecture, trained
 from reprogan.sampling.sample import sample_variant
 
@@ -68,7 +70,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-EVALUATION = Evaluation(seed=1, count=100)
+EVALUATION = Evaluation(seed=1, count=100, seeds=1)
 
 
 def samples(place: Path, colours: list[int], sizes: list[int]) -> Path:
@@ -76,6 +78,12 @@ def samples(place: Path, colours: list[int], sizes: list[int]) -> Path:
     with hdf5.create(place / "v/samples.h5") as file:
         file["images"] = draw(colours, sizes)
     return place / "v/samples.h5"
+
+
+def scores_of(samples: Path, data: Path, extractor: Path) -> dict:
+    reference = data.parent / "reference.h5"
+    write_reference(None, data, extractor, EVALUATION, reference)
+    return score.score_generator(samples, data, extractor, reference, EVALUATION).scores
 
 
 def test_answers_of_a_data_set(place):
@@ -95,7 +103,7 @@ def test_a_classifiers_accuracy_is_that_of_each_attribute(place):
 def test_a_generators_shares_stand_beside_the_real_ones(place):
     """All large, half of them red and half green: of colours a third would have to change, of sizes two thirds."""
     path = samples(place, [index % 2 for index in range(100)], [1] * 100)
-    found = score.score_generator(path, place / "boxes.h5", place / "judge", EVALUATION)
+    found = scores_of(path, place / "boxes.h5", place / "judge")
     assert (
         found["attribute_shares"]
         == {
@@ -105,8 +113,9 @@ def test_a_generators_shares_stand_beside_the_real_ones(place):
         or found["n_fake"] == 60
     )
     assert found["attribute_distance"] == pytest.approx((1 / 3 + 2 / 3) / 2, abs=0.02)
-    assert found["attribute_distance_floor"] == 0.0 and "inception_score" not in found
-    assert found["frechet_distance"] > found["frechet_floor"] == pytest.approx(0.0, abs=1e-6)
+    floors = found["floors"]
+    assert floors["attribute_distance"] == 0.0 and "inception_score" not in found
+    assert found["frechet_distance"] > floors["frechet_distance"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_an_extractor_of_other_attributes_is_refused(place):
@@ -116,7 +125,7 @@ def test_an_extractor_of_other_attributes_is_refused(place):
         for split in hdf5.SPLITS:
             group = file.create_group(split)
             group["images"], group["attributes"] = draw([0, 1], [0, 1]), np.zeros((2, 2), np.uint8)
-    with pytest.raises(score.UserError, match="its answers: "):
+    with pytest.raises(UserError, match="its answers: "):
         score.score_classifier(place / "judge", place / "boxes.h5", EVALUATION)
 
 
@@ -149,7 +158,7 @@ def test_a_container_whose_attributes_are_wrong_is_refused(place, codes, text):
         del file["train/attributes"]
         if codes is not None:
             file["train/attributes"] = codes
-    with pytest.raises(score.UserError) as refused:
+    with pytest.raises(UserError) as refused:
         hdf5.describe(place / "boxes.h5")
     assert text in str(refused.value) and "\n" not in str(refused.value)
 
@@ -180,7 +189,7 @@ def test_images_without_attributes_are_scored_in_an_encoders_features(pictures):
     with hdf5.create(path) as file:
         file["images"] = np.random.default_rng(2).integers(0, 256, (40, 3, 16, 16), dtype=np.uint8)
     data, eyes = pictures / "data/processed/faces.h5", pictures / "models/eyes"
-    found = score.score_generator(path, data, eyes, EVALUATION)
+    found = scores_of(path, data, eyes)
     assert found["frechet_distance"] > 0 and found["feature_dimensions"] == 6
     assert not [key for key in found if "class" in key or "attribute" in key or "inception" in key]
     assert found["extractor_sha256"] == hashlib.sha256((eyes / "decoder.safetensors").read_bytes()).hexdigest()
@@ -195,11 +204,12 @@ def test_an_encoder_is_scored_by_what_it_restores(pictures):
         pictures / "data/processed/faces.h5",
         params.variant("face_features").view,
         params.variant("face_features").sampling,
+        1,
         params.compute.model_copy(update={"threads": 1}),
         pictures / "samples/eyes",
     )
     variant = params.variant("face_features").model_copy(update={"extractor": "eyes"})
-    found = score.score_variant("eyes", variant, EVALUATION, pictures)
+    found = score.score_variant("eyes", variant, EVALUATION, pictures).scores
     with torch.no_grad():
         restored = model.networks["decoder"](model.networks["encoder"](torch.from_numpy(images) / 127.5 - 1))
     error = ((restored.double() + 1) / 2 * 255).round().sub(torch.from_numpy(images)).div(255).square().mean()

@@ -22,7 +22,7 @@ def test_features_and_logits_of_all_blocks(workplace: SimpleNamespace) -> None:
     images = torch.randint(0, 256, (2 * BLOCK + 7, 1, 20, 20), generator=torch.Generator().manual_seed(1)).to(
         torch.uint8
     )
-    found = extract(extractor, blocks_of(images, len(images)))
+    found = extract(extractor, blocks_of(images))
     at_once = extractor.network.features(to_float(images))
     torch.testing.assert_close(found.features, at_once, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found.logits, extractor.network(to_float(images)), rtol=1e-5, atol=1e-4)
@@ -30,8 +30,18 @@ def test_features_and_logits_of_all_blocks(workplace: SimpleNamespace) -> None:
 
 def test_a_file_is_read_in_blocks_and_no_further_than_asked(workplace: SimpleNamespace) -> None:
     with h5py.File(workplace.samples) as file:
-        blocks = list(blocks_of(file["images"], 350))
+        rows = torch.arange(350)
+        blocks = list(blocks_of(file["images"], rows))
+        assert max(map(len, blocks)) == BLOCK
         assert torch.equal(torch.cat(blocks), torch.from_numpy(file["images"][:350]))
+
+
+def test_chosen_rows_of_a_file_are_those(workplace: SimpleNamespace) -> None:
+    rows = torch.randperm(400, generator=torch.Generator().manual_seed(1))[:130].sort().values
+    with h5py.File(workplace.samples) as file:
+        everything = torch.from_numpy(file["images"][()])
+        assert torch.equal(torch.cat(list(blocks_of(file["images"], rows))), everything[rows])
+    assert torch.equal(torch.cat(list(blocks_of(everything, rows))), everything[rows])
 
 
 def test_blocks_are_taken_one_at_a_time(workplace: SimpleNamespace) -> None:

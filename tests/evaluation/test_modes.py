@@ -1,7 +1,7 @@
 """Modes counted on samples whose modes are known, against scipy and by hand."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from reprogan.config import Evaluation
 from reprogan.data import hdf5
 from reprogan.errors import UserError
-from reprogan.evaluation import modes
-from reprogan.evaluation.extractors import Extractor
-from reprogan.evaluation.modes import covered, reverse_kl, score_points, score_stacked
+from reprogan.evaluation import inputs, modes
+from reprogan.evaluation.extractors import ByChannel, Extractor, blocks_of, extract
+from reprogan.evaluation.modes import covered, reverse_kl, score_points
+from reprogan.evaluation.reference import write_reference
+from reprogan.evaluation.score import score_generator
 from reprogan.models import trained
 
 DIGITS = tuple("0123456789")
-EVALUATION = Evaluation(seed=1, count=200)
+EVALUATION = Evaluation(seed=1, count=200, seeds=1)
 
 
 @pytest.mark.parametrize("counts", [[5, 0, 3, 12, 0], [1, 1, 1, 1, 1], [0, 0, 40, 0, 0], [0, 0, 0, 0, 7]])
@@ -37,8 +39,13 @@ class RowReader(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         return images.mean(3).flatten(1)
 
-    def head(self, features: Tensor) -> Tensor:
-        return 10 * features
+    class Head(nn.Linear):
+        def forward(self, features: Tensor) -> Tensor:
+            return 10 * features
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = self.Head(10, 10)
 
 
 def draw_rows(digits: np.ndarray, seed: int) -> np.ndarray:
@@ -65,7 +72,9 @@ class Stacked:
         self.samples.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(self.samples, "w") as file:
             file["images"] = draw_rows(digits_of(drawn), 3)
-        return score_stacked(self.samples, self.data, self.extractor, evaluation)
+        reference = self.data.parent / "reference.h5"
+        write_reference(None, self.data, self.extractor, evaluation, reference)
+        return score_generator(self.samples, self.data, self.extractor, reference, evaluation).scores
 
 
 def describe_reader(shape: tuple[int, int, int] = (1, 10, 4), classes: tuple[str, ...] = DIGITS) -> trained.Description:
@@ -73,7 +82,7 @@ def describe_reader(shape: tuple[int, int, int] = (1, 10, 4), classes: tuple[str
 
 
 def take_as_extractor(monkeypatch: pytest.MonkeyPatch, description: trained.Description) -> None:
-    monkeypatch.setattr(modes, "load_extractor", lambda folder: Extractor(RowReader(), description, "f" * 64))
+    monkeypatch.setattr(inputs, "load_extractor", lambda folder: Extractor(RowReader(), description, "f" * 64))
 
 
 @pytest.fixture
@@ -100,7 +109,7 @@ def test_each_sample_is_read_as_the_class_that_the_data_gives_it():
     drawn = np.arange(1000)
     images = torch.from_numpy(draw_rows(digits_of(drawn), 1))
     extractor = Extractor(RowReader(), describe_reader(), "")
-    logits = modes._by_channel(extractor, images, 1000).logits
+    logits = extract(replace(extractor, network=ByChannel(extractor.network)), blocks_of(images)).logits
     assert modes._modes(logits, 10).tolist() == drawn.tolist()
 
 
@@ -139,21 +148,22 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def test_the_frechet_distance_is_in_the_features_of_all_channels(stacked, capsys):
-    found = stacked.score(np.arange(1000), Evaluation(seed=1, count=1500))
+    found = stacked.score(np.arange(1000), Evaluation(seed=1, count=1500, seeds=1))
     real = features(hdf5.read(stacked.data, "test").images)
     with h5py.File(stacked.samples) as file:
         assert found["frechet_distance"] == pytest.approx(distance(real, features(file["images"][()])), rel=1e-3)
     assert found["frechet_relative"] == pytest.approx(found["frechet_distance"] / np.trace(np.cov(real.T)), rel=1e-4)
     assert (found["n_real"], found["n_fake"], found["feature_dimensions"]) == (200, 1000, 30)
     assert (found["extractor"], found["extractor_sha256"]) == ("reader", "f" * 64)
-    assert capsys.readouterr().err == ""
-    floor = stacked.score(np.arange(1500) % 1000, Evaluation(seed=1, count=1500))["frechet_floor"]
+    (line,) = capsys.readouterr().err.splitlines()  # the samples are enough
+    assert "stacked.h5: test: 200 images for 30 feature dimensions; expected 300" in line
+    floor = stacked.score(np.arange(1500) % 1000, Evaluation(seed=1, count=1500, seeds=1))["floors"]["frechet_distance"]
     assert floor == pytest.approx(distance(real, features(hdf5.read(stacked.data, "train").images)), rel=1e-3)
 
 
 def test_few_samples_are_warned_of(stacked, capsys):
     stacked.score(np.arange(250))
-    (line,) = capsys.readouterr().err.splitlines()
+    line, _ = capsys.readouterr().err.splitlines()
     assert "samples.h5: 200 images for 30 feature dimensions; expected 300" in line
 
 
@@ -164,7 +174,7 @@ def test_few_samples_are_warned_of(stacked, capsys):
 )
 def test_a_classifier_that_cannot_read_a_channel(stacked, monkeypatch, description):
     take_as_extractor(monkeypatch, description)
-    with pytest.raises(UserError, match=r"^models/reader: reads images .*; expected \(1, 10, 4\), a channel of .*$"):
+    with pytest.raises(UserError, match=r"^models/reader: its (data set|image shape|answers): .*; expected .*$"):
         stacked.score(np.arange(200))
 
 
@@ -191,7 +201,7 @@ class RingFiles:
         self.samples.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(self.samples, "w") as file:
             file["images"] = points
-        return score_points(self.samples, self.data, Evaluation(seed=1, count=4000))
+        return score_points(self.samples, self.data, Evaluation(seed=1, count=4000, seeds=1))
 
 
 @pytest.fixture

@@ -22,10 +22,11 @@ def shares(real: Tensor, fake: Tensor) -> dict[str, float]:
     return precision_and_coverage(balls(real), balls(fake))
 
 
-@pytest.fixture(params=[1 << 24, 3000])
+@pytest.fixture(params=[1000, 7])
 def blocks(request, monkeypatch) -> None:
-    """All at once, and a few rows at a time."""
-    monkeypatch.setattr(neighbours, "_ELEMENTS", request.param)
+    """All at once, and a few at a time."""
+    monkeypatch.setattr(neighbours, "_POINTS", request.param)
+    monkeypatch.setattr(neighbours, "_OTHERS", request.param)
 
 
 @pytest.mark.parametrize(("real", "fake", "shift"), [(700, 500, 0.0), (500, 700, 0.3), (400, 400, 1.0)])
@@ -45,7 +46,7 @@ def test_radii_and_spread_against_loops(blocks):
     distances = np.array([[np.linalg.norm(a - b) for b in unit] for a in unit])
     expected = [sorted(np.delete(row, i))[3] for i, row in enumerate(distances)]
     np.testing.assert_allclose(found.radii.sqrt(), expected, rtol=1e-9)
-    assert found.spread == pytest.approx(distances.sum() / (60 * 59), rel=1e-9)
+    assert found.diversity == pytest.approx(distances.sum() / (60 * 59), rel=1e-5)
 
 
 def test_the_nearest_against_loops(blocks):
@@ -112,4 +113,4 @@ def test_too_few_are_one_line():
 
 def test_the_same_bytes_again():
     real, fake = features(700), features(900, seed=2)
-    assert shares(real, fake) == shares(real, fake) and balls(real).spread == balls(real).spread
+    assert shares(real, fake) == shares(real, fake) and balls(real).diversity == balls(real).diversity

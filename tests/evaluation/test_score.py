@@ -25,14 +25,22 @@ from reprogan.data.batches import to_float
 from reprogan.errors import UserError
 from reprogan.evaluation import score as scores
 from reprogan.evaluation.extractors import load_extractor
-from reprogan.evaluation.inputs import chosen
-from reprogan.evaluation.score import score_classifier, score_generator, score_variant, write_metrics
+from reprogan.evaluation.inputs import ALL, chosen, some_of
+from reprogan.evaluation.score import Scored, score_classifier, score_generator, score_variant, write_json
 
 ROOT = Path(__file__).parents[2]
 
 
 def score(workplace: SimpleNamespace, evaluation: Evaluation | None = None) -> dict:
-    return score_generator(workplace.samples, workplace.data, workplace.extractor, evaluation or workplace.evaluation)
+    if evaluation is not None:
+        workplace.refer(evaluation)
+    return scored(workplace, evaluation or workplace.evaluation).scores
+
+
+def scored(workplace: SimpleNamespace, evaluation: Evaluation, view: View = ALL) -> Scored:
+    return score_generator(
+        workplace.samples, workplace.data, workplace.extractor, workplace.reference, evaluation, view
+    )
 
 
 class AsTorchmetrics(nn.Module):
@@ -59,40 +67,32 @@ def test_generator_scores_agree_with_torchmetrics(workplace: SimpleNamespace) ->
     with h5py.File(workplace.samples) as file:
         fake = torch.from_numpy(file["images"][()])
     train, real = (torch.from_numpy(hdf5.read(workplace.data, split).images) for split in ("train", "test"))
-    for key, images in (("frechet_distance", fake), ("frechet_floor", train)):
+    for held, images in ((found, fake), (found["floors"], train)):
         distance = FrechetInceptionDistance(feature=AsTorchmetrics(network, logits=False))
         distance.set_dtype(torch.float64)
         distance.update(real, real=True)
         distance.update(images, real=False)
-        assert found[key] == pytest.approx(float(distance.compute()), rel=1e-4)
-    for key, images in (("inception_score", fake), ("inception_score_real", real)):
+        assert held["frechet_distance"] == pytest.approx(float(distance.compute()), rel=1e-4)
+    for held, images in ((found, fake), (found["floors"], train)):
         inception = InceptionScore(feature=AsTorchmetrics(network, logits=True), normalize=False, splits=1)
         inception.update(images)
-        assert found[key] == pytest.approx(float(inception.compute()[0]), rel=1e-4)
+        assert held["inception_score"] == pytest.approx(float(inception.compute()[0]), rel=1e-4)
     assert 1 < found["inception_score"] < 3
-    assert found["frechet_floor"] < found["frechet_distance"]
+    assert found["floors"]["frechet_distance"] < found["frechet_distance"]
 
 
 def test_generator_keys(workplace: SimpleNamespace) -> None:
     found = score(workplace)
-    assert sorted(found) == sorted(
-        [
-            "frechet_distance",
-            "frechet_floor",
-            "frechet_relative",
-            "inception_score",
-            "inception_score_real",
-            "class_entropy",
-            "class_entropy_max",
-            "class_shares",
-            "n_real",
-            "n_fake",
-            "extractor",
-            "extractor_sha256",
-            "feature_dimensions",
-            "data",
-        ]
-    )
+    of_one_set = {
+        "frechet_distance", "frechet_relative", "kernel_distance", "precision", "recall", "density", "coverage",
+        "diversity", "inception_score", "class_entropy",
+    }  # fmt: skip
+    assert found.keys() == of_one_set | {
+        "class_entropy_max", "class_shares", "memorised_share", "nearer_than_half", "floors", "sets", "n_real",
+        "n_fake", "n_train", "extractor", "extractor_sha256", "feature_dimensions", "dead_features",
+        "data", "reference",
+    }  # fmt: skip
+    assert found["floors"].keys() == found["sets"].keys() == of_one_set
     assert (found["n_real"], found["n_fake"], found["extractor"], found["data"]) == (400, 400, "judge", "stripes")
     assert sum(found["class_shares"].values()) == pytest.approx(1)
     assert list(found["class_shares"]) == ["0", "1", "2"]
@@ -112,13 +112,13 @@ def test_samples_equal_to_the_real_images_have_distance_0(workplace: SimpleNames
 
 
 def test_count_limits_both_sides_and_the_seed_chooses_the_real_ones(workplace: SimpleNamespace) -> None:
-    found = score(workplace, Evaluation(seed=1, count=100))
+    found = score(workplace, Evaluation(seed=1, count=100, seeds=1))
     assert (found["n_real"], found["n_fake"]) == (100, 100)
-    assert score(workplace, Evaluation(seed=2, count=100))["frechet_distance"] != found["frechet_distance"]
+    assert score(workplace, Evaluation(seed=2, count=100, seeds=1))["frechet_distance"] != found["frechet_distance"]
 
 
 def test_few_images_are_warned_of(workplace: SimpleNamespace, capsys: pytest.CaptureFixture) -> None:
-    score(workplace, Evaluation(seed=1, count=100))
+    score(workplace, Evaluation(seed=1, count=100, seeds=1))
     warnings = capsys.readouterr().err.splitlines()
     dimensions = load_extractor(workplace.extractor).network.head.in_features
     assert len(warnings) == 2
@@ -127,7 +127,7 @@ def test_few_images_are_warned_of(workplace: SimpleNamespace, capsys: pytest.Cap
 
 def test_the_same_bytes_twice(workplace: SimpleNamespace, tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
-        write_metrics(tmp_path / name, score(workplace))
+        write_json(tmp_path / name, score(workplace))
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
@@ -157,7 +157,7 @@ def test_a_class_without_held_out_images_is_left_out(workplace: SimpleNamespace)
 
 
 def test_metrics_are_written_to_six_digits_and_sorted(tmp_path: Path) -> None:
-    write_metrics(tmp_path / "m.json", {"b": {"z": 1 / 3, "a": 12345678}, "a": 1234567.8, "name": "x"})
+    write_json(tmp_path / "m.json", {"b": {"z": 1 / 3, "a": 12345678}, "a": 1234567.8, "name": "x"})
     assert (tmp_path / "m.json").read_text() == (
         '{\n  "a": 1234570.0,\n  "b": {\n    "a": 12345678,\n    "z": 0.333333\n  },\n  "name": "x"\n}\n'
     )
@@ -165,7 +165,7 @@ def test_metrics_are_written_to_six_digits_and_sorted(tmp_path: Path) -> None:
 
 def test_metrics_must_be_finite(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        write_metrics(tmp_path / "m.json", {"a": float("nan")})
+        write_json(tmp_path / "m.json", {"a": float("nan")})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -228,12 +228,13 @@ def test_an_extractor_that_tells_nothing_apart(workplace: SimpleNamespace) -> No
     path = workplace.extractor / "classifier.safetensors"
     save_file({key: torch.zeros_like(value) for key, value in load_file(path).items()}, path)
     with pytest.raises(UserError, match="the same features for every image"):
-        score(workplace)
+        workplace.refer()
 
 
 def score_as(workplace: SimpleNamespace, **view: object) -> dict:
     chosen = View.model_validate({"size": None, "classes": None, "per_class": None} | view)
-    return score_generator(workplace.samples, workplace.data, workplace.extractor, workplace.evaluation, chosen)
+    workplace.refer(size=chosen.size)
+    return scored(workplace, workplace.evaluation, chosen).scores
 
 
 def replace_samples(workplace: SimpleNamespace, **datasets: np.ndarray) -> None:
@@ -251,9 +252,11 @@ def test_conditional_accuracy_is_the_share_answered_with_the_class_asked_for(
     answers = network(to_float(torch.from_numpy(images))).argmax(1).numpy()
     wrong = np.arange(400) % 10 < 3
     replace_samples(workplace, images=images, asked_for=(answers + wrong) % 3)
-    assert score(workplace, Evaluation(seed=1, count=count))["conditional_accuracy"] == 0.7
+    rows = some_of(400, count, 1, "evaluation samples").numpy()
+    found = score(workplace, Evaluation(seed=1, count=count, seeds=1))["conditional_accuracy"]
+    assert found == 1 - wrong[rows].mean() and abs(found - 0.7) < 0.1
     replace_samples(workplace, images=images, asked_for=answers)
-    assert score(workplace)["conditional_accuracy"] == 1
+    assert score(workplace, Evaluation(seed=1, count=count, seeds=1))["conditional_accuracy"] == 1
 
 
 def test_samples_for_which_no_class_was_asked_have_no_conditional_accuracy(workplace: SimpleNamespace) -> None:
@@ -280,7 +283,7 @@ def test_enlarged_samples_are_reduced(workplace: SimpleNamespace) -> None:
     replace_samples(workplace, images=np.pad(images.repeat(3, 2).repeat(3, 3), ((0, 0), (0, 0), (3, 3), (3, 3))))
     found = score_as(workplace, size=66)
     for key in ("inception_score", "class_shares", "class_entropy", "n_fake"):
-        assert found[key] == expected[key]
+        assert found[key] == expected[key], key
 
 
 def enlarged_to_60(images: np.ndarray) -> np.ndarray:
@@ -295,13 +298,12 @@ def test_real_images_go_the_way_of_enlarged_samples_so_that_the_floor_can_be_rea
     train, test = (hdf5.read(workplace.data, split).images for split in ("train", "test"))
     replace_samples(workplace, images=enlarged_to_60(train))
     found = score_as(workplace, size=60)
-    assert found["frechet_distance"] == pytest.approx(found["frechet_floor"], rel=1e-2)
+    assert found["frechet_distance"] == pytest.approx(found["floors"]["frechet_distance"], rel=1e-2)
     replace_samples(workplace, images=enlarged_to_60(test))
     again = score_as(workplace, size=60)
-    assert again["frechet_distance"] < 1e-2 * found["frechet_floor"]
-    assert again["inception_score_real"] == pytest.approx(again["inception_score"], rel=1e-3)
+    assert again["frechet_distance"] < 1e-2 * found["floors"]["frechet_distance"]
     replace_samples(workplace, images=test.repeat(3, 2).repeat(3, 3))  # not blurred
-    assert score_as(workplace, size=60)["frechet_distance"] > found["frechet_floor"]
+    assert score_as(workplace, size=60)["frechet_distance"] > found["floors"]["frechet_distance"]
 
 
 def test_samples_of_another_size_than_the_view(workplace: SimpleNamespace) -> None:
@@ -323,13 +325,11 @@ OTHERS = {
     "caption_features": "score_captions",
     "ring_gan": "score_points",
     "ring_r3gan": "score_points",
-    "stacked_dcgan": "score_stacked",
-    "stacked_r3gan": "score_stacked",
 }
 
 
 def test_each_variant_is_scored_as_its_data_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for scorer in ("score_extractor", "score_points", "score_stacked", "score_captions", "score_generator"):
+    for scorer in ("score_extractor", "score_points", "score_captions", "score_generator"):
         monkeypatch.setattr(scores, scorer, lambda *given, scorer=scorer: (scorer, *given))
     params = config.load(ROOT / "params.yaml")
     assert OTHERS.keys() < params.variants.keys()
@@ -340,20 +340,22 @@ def test_each_variant_is_scored_as_its_data_asks(monkeypatch: pytest.MonkeyPatch
         expected = {
             "score_extractor": (judge, data, samples, evaluation),
             "score_points": (samples, data, evaluation),
-            "score_stacked": (samples, data, judge, evaluation),
             "score_captions": (judge, data, samples, evaluation),
-            "score_generator": (samples, data, judge, evaluation, variant.view),
+            "score_generator": (samples, data, judge, tmp_path / variant.reference, evaluation, variant.view),
         }
         scorer = OTHERS.get(name, "score_generator")
-        assert score_variant(name, variant, evaluation, tmp_path) == (scorer, *expected[scorer])
+        found = score_variant(name, variant, evaluation, tmp_path)
+        assert (found if scorer == "score_generator" else found.scores) == (scorer, *expected[scorer])
 
 
 @pytest.fixture
 def repository(workplace: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two variants, `dcgan` (samples) and `judge` (a classifier), as the current folder."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["references"] = {"digits": params["references"]["digits"] | {"extractor": "judge"}}
     judge = params["variants"].pop("digit_features") | {"extractor": "judge"}
     params["variants"] = {"judge": judge, "dcgan": params["variants"]["dcgan"] | {"extractor": "judge"}}
+    params["evaluation"] = workplace.evaluation.model_dump()
     (tmp_path / "params.yaml").write_text(json.dumps(params))
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "data/processed").mkdir(parents=True)
@@ -368,6 +370,7 @@ def test_the_stage_scores_each_kind_of_variant_its_own_way(repository: Path, mon
     for variant, key in (("dcgan", "frechet_distance"), ("judge", "accuracy")):
         stage["evaluate"](config.load(), [variant])
         assert key in json.loads((repository / "metrics" / f"{variant}.json").read_text())
+        assert key in json.loads((repository / "scores" / variant / "scores.json").read_text())
 
 
 def test_the_stage_fails_in_one_line(repository: Path, workplace: SimpleNamespace) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from reprogan.config import Evaluation
 from reprogan.data import hdf5
 from reprogan.errors import UserError
-from reprogan.evaluation.extractors import Extractor
+from reprogan.evaluation.extractors import Extractor, blocks_of, extract
 from reprogan.evaluation.text import score_captions, text_scores
 from reprogan.models import architecture, trained
 
@@ -22,7 +22,7 @@ ATTRIBUTES = {"colour": ("red", "green", "blue"), "size": ("small", "large")}
 ANSWERS = ("colour is red", "colour is green", "colour is blue", "size is small", "size is large")
 WORDS = ("red", "green", "blue", "small", "large")
 SIDE = 16
-EVALUATION = Evaluation(seed=1, count=100)
+EVALUATION = Evaluation(seed=1, count=100, seeds=1)
 NETWORK = {"widths": [2], "word_size": 3, "phrases": [1], "features": 4}
 
 # Six held-out images: colour, size, and whether the caption names them.
@@ -111,8 +111,15 @@ def logits_of(colours: list[int], sizes: list[int]) -> Tensor:
     return logits
 
 
+def scores_of(samples: h5py.File, data: Path, logits: Tensor, classes: tuple[str, ...] = ANSWERS) -> dict:
+    """Those of the first samples, as many as there are logits; held-out images are read by the extractor."""
+    held_out = torch.from_numpy(hdf5.read(data, "test").images)
+    read = extract(extractor(classes), blocks_of(held_out)).logits if classes else torch.zeros(6, 0)
+    return text_scores(samples, torch.arange(len(logits)), logits, read, data, EVALUATION)
+
+
 def test_own_captions_among_ten_for_drawn_and_for_real_images(samples, data):
-    found = text_scores(samples, data, extractor(()), torch.zeros(12, 0), EVALUATION)
+    found = scores_of(samples, data, torch.zeros(12, 0), ())
     assert found == {
         "retrieval_accuracy": 9 / 12,
         "retrieval_accuracy_real": pytest.approx(5 / 6),
@@ -123,7 +130,7 @@ def test_own_captions_among_ten_for_drawn_and_for_real_images(samples, data):
 def test_only_what_a_caption_names_is_counted(samples, data):
     """Read are all colours of the first six right but the fourth's, which is not named, and the fifth's."""
     read_colours, read_sizes = [0, 1, 2, 1, 0, 2], [0, 0, 1, 1, 1, 0]
-    found = text_scores(samples, data, extractor(), logits_of(read_colours, read_sizes), EVALUATION)
+    found = scores_of(samples, data, logits_of(read_colours, read_sizes))
     colour, size = found["named"]["colour"], found["named"]["size"]
     # Colours are named of all but the fourth image: read 2, 1, 2 times, true 1, 2, 2 times.
     assert (colour["accuracy"], colour["count"]) == (4 / 5, 5)
@@ -143,7 +150,7 @@ def test_each_image_is_compared_with_the_caption_it_was_drawn_from(samples, data
     samples["caption"] = np.array([2, 2, 5, 0, 1, 3, 0, 1, 2, 3, 4, 5])
     rows = samples["caption"][()]
     right = logits_of([COLOURS[row] for row in rows], [SIZES[row] for row in rows])
-    found = text_scores(samples, data, extractor(), right, EVALUATION)
+    found = scores_of(samples, data, right)
     assert found["named_accuracy"] == 1 and found["named"]["colour"]["count"] == sum(NAMED[row][0] for row in rows)
     assert found["retrieval_accuracy"] == sum(
         np.argmax(features) == row for features, row in zip(samples["drawn_features/images"], rows, strict=True)
@@ -152,7 +159,7 @@ def test_each_image_is_compared_with_the_caption_it_was_drawn_from(samples, data
 
 def test_an_attribute_that_no_caption_names_is_left_out(samples, tmp_path):
     data = write(tmp_path / "captions.h5", named=np.array(NAMED, np.uint8) * np.array([1, 0], np.uint8))
-    found = text_scores(samples, data, extractor(), logits_of(COLOURS, SIZES), EVALUATION)
+    found = scores_of(samples, data, logits_of(COLOURS, SIZES))
     assert list(found["named"]) == ["colour"] and found["named_accuracy"] == 1
 
 
@@ -160,9 +167,9 @@ def test_without_named_attributes_there_is_retrieval_alone(samples, tmp_path):
     keys = {"retrieval_accuracy", "retrieval_accuracy_real", "retrieval_among"}
     logits = logits_of(COLOURS, SIZES)
     unnamed = write(tmp_path / "captions.h5", named=None)
-    assert set(text_scores(samples, unnamed, extractor(), logits, EVALUATION)) == keys
+    assert set(scores_of(samples, unnamed, logits)) == keys
     bare = write(tmp_path / "captions.h5", attributes=None)
-    assert set(text_scores(samples, bare, extractor(), logits, EVALUATION)) == keys
+    assert set(scores_of(samples, bare, logits)) == keys
 
 
 # ---- the encoders -------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def variant(
     batch: int = 16,
 ) -> Variant:
     training = {
-        "seed": 1,
+        "seeds": [1],
         "images": images,
         "batch_size": batch,
         "schedule": SCHEDULE,
@@ -77,6 +77,7 @@ def variant(
                 "code": NO_UPSTREAM if upstream == NO_UPSTREAM else "src/reprogan/models/caption_features.py",
             },
             "view": SEEN_WHOLE | {"size": size},
+            "reference": "data/references/digits.h5",
             "extractor": "digit_features",
             "extractor_architecture": "digit_features",
             "network": network,
@@ -286,6 +287,7 @@ def digests(folder: Path) -> dict[str, str]:
     from reprogan.data import captions, embedded, hdf5, pairs, ring
     from reprogan.data.faces.prepare import prepare
     from reprogan.evaluation import score
+    from reprogan.evaluation.reference import write_reference
     from reprogan.evaluation.retrieval import retrieval_accuracy
     from reprogan.evaluation.translation import translation_scores
     from reprogan.models import trained
@@ -295,8 +297,9 @@ def digests(folder: Path) -> dict[str, str]:
     random = np.random.default_rng(1)
     small = random.integers(0, 17, (300, 8, 8), dtype=np.uint8)
     arrays = hdf5.Arrays(embedded.enlarge(small), np.arange(300, dtype=np.int64) % len(CLASSES))
+    held_out = hdf5.Arrays(arrays.images[:, :, ::-1], arrays.labels)
     data = folder / "digits.h5"
-    hdf5.write(data, name="noise", classes=CLASSES, sources={}, train=arrays, test=arrays)
+    hdf5.write(data, name="noise", classes=CLASSES, sources={}, train=arrays, test=held_out)
     ring.prepare(Ring(seed=1, modes=8, std=0.02, train=300, test=100), folder / "ring.h5")
     faces = folder / "faces.h5"
     prepare(FACES, faces)
@@ -308,28 +311,34 @@ def digests(folder: Path) -> dict[str, str]:
     for name, block in VARIANTS.items():
         prepared = folder / f"{block.data}.h5"
         train_variant(name, block, COMPUTE, prepared, folder / "scratch", folder / "models" / name, folder)
-    evaluation = Evaluation(seed=1, count=100)
+    evaluation = Evaluation(seed=1, count=100, seeds=1)
+    reference = folder / "references/digits.h5"
+    write_reference(None, data, folder / "models/digit_features", evaluation, reference)
     for name in ("gan", "dcgan"):
         samples = folder / "samples" / f"{name}.h5"
         with hdf5.create(samples) as file:
             blocks = list(generate(trained.load(folder / "models" / name), 100, seed=1))
             file.create_dataset("images", data=np.concatenate([block.numpy() for block in blocks]))
-        scores = score.score_generator(samples, data, folder / "models/digit_features", evaluation)
-        score.write_metrics(folder / "metrics" / f"{name}.json", scores)
+        scored = score.score_generator(samples, data, folder / "models/digit_features", reference, evaluation)
+        score.write_scored(scored, folder / "metrics" / f"{name}.json", folder / "scores" / name)
     with hdf5.create(folder / "samples/translations.h5") as file:
         file.create_dataset("images", data=random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8))
         file.create_dataset("again", data=random.integers(0, 256, (4, 3, 3, 32, 32), dtype=np.uint8))
         truths = torch.from_numpy(random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8))
-        score.write_metrics(folder / "metrics/translations.json", translation_scores(file, truths))
+        score.write_json(folder / "metrics/translations.json", translation_scores(file, truths))
     near, texts = (torch.from_numpy(random.normal(size=(40, 16)).astype(np.float32)) for _ in range(2))
     found = retrieval_accuracy(near, torch.arange(40), texts, torch.arange(40)[:, None], seed=1)
-    score.write_metrics(folder / "metrics/retrieval.json", {"retrieval_accuracy": found})
+    score.write_json(folder / "metrics/retrieval.json", {"retrieval_accuracy": found})
     accuracy = score.score_classifier(folder / "models/digit_features", data, evaluation)
-    score.write_metrics(folder / "metrics/digit_features.json", accuracy)
+    score.write_json(folder / "metrics/digit_features.json", accuracy)
     files = [
         data,
         *(folder / f"{name}.h5" for name in ("faces", "captions", "edges", "ring")),
-        *(path for name in ("models", "samples", "metrics") for path in sorted((folder / name).rglob("*"))),
+        *(
+            path
+            for name in ("models", "references", "samples", "metrics", "scores")
+            for path in sorted((folder / name).rglob("*"))
+        ),
     ]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()

@@ -11,6 +11,7 @@ CLASSIFIERS = ("digit_features", "cnn_classifier")
 EXTRACTORS = (*CLASSIFIERS, "face_features", "caption_features")
 GANS = ("gan", "dcgan", "ring_gan", "progan")
 STAGES = ("stackgan_1", "stackgan")
+REFERENCES = ("digits", "faces", "captions", "edges")
 DRAWN = (*GANS, "vae", "pix2pix_edges", *STAGES)
 DRAWING_UP = {"report", "publish"}  # look at every variant's block, by way of what `check` puts out
 
@@ -65,7 +66,24 @@ EDITS = {
         new_variant,
         {"check"} | stages("train", "second") | stages("sample", "second") | stages("evaluate", "second"),
     ),
-    "evaluation.count": (parameter("evaluation.count", 100), {"check"} | stages("evaluate", *EXTRACTORS, *DRAWN)),
+    "evaluation.count": (
+        parameter("evaluation.count", 100),
+        {"check"} | stages("reference", *REFERENCES) | stages("evaluate", *EXTRACTORS, *DRAWN),
+    ),
+    "evaluation.seeds": (
+        parameter("evaluation.seeds", 1),
+        {"check"} | stages("sample", *EXTRACTORS, *DRAWN) | stages("evaluate", *EXTRACTORS, *DRAWN),
+    ),
+    "references.digits": (
+        lambda project: project.change(
+            **{"references.digits.extractor": "cnn_classifier", "references.digits.architecture": "cnn_classifier"}
+        ),
+        {"check"} | stages("reference", "digits"),
+    ),
+    "variants.dcgan.training.seeds": (
+        parameter("variants.dcgan.training.seeds", [1, 2, 3]),
+        {"check"} | stages("train", "dcgan") | stages("sample", "dcgan") | stages("evaluate", "dcgan"),
+    ),
     "profile": (parameter("profile", "another name"), {"check"}),
     "captions.least": (parameter("captions.least", 3), {"check", "prepare_captions"}),
     "pairs.edges.options": (parameter("pairs.edges.options", {"sigma": 2.0}), {"check", "prepare_pairs@edges"}),
@@ -144,8 +162,12 @@ EDITS = {
         code("src/reprogan/losses/cross_entropy.py"),
         {"check"} | stages("train", *CLASSIFIERS),
     ),
-    "sampling/": (code("src/reprogan/sampling/pictures.py"), {"code_of_sample"}),
-    "evaluation/": (code("src/reprogan/evaluation/frechet.py"), {"code_of_evaluate"}),
+    "sampling/": (code("src/reprogan/sampling/pictures.py"), {"code_of_sample", "code_of_evaluate"}),
+    "evaluation/": (
+        code("src/reprogan/evaluation/frechet.py"),
+        {"code_of_evaluate", "code_of_reference"},
+    ),
+    "evaluation/score.py": (code("src/reprogan/evaluation/score.py"), {"code_of_evaluate"}),
     "systems/adam.py": (code("src/reprogan/systems/adam.py"), {"check", "code_of_train"}),
     "report/": (code("src/reprogan/report/contents.py"), {"report"}),
     "tracking/": (code("src/reprogan/tracking/publish.py"), {"publish"}),
@@ -206,10 +228,12 @@ def test_a_comment_changes_nothing_but_check(project):
 def test_an_edit_of_shared_code_touches_every_stage_of_its_kind(project):
     code("src/reprogan/systems/adam.py")(project)
     code("src/reprogan/sampling/pictures.py")(project)
-    project.repro("-s", "check", "code_of_train", "code_of_sample", "code_of_evaluate")
+    project.repro("-s", "check", "code_of_train", "code_of_sample", "code_of_evaluate", "code_of_reference")
     changed = json.loads(project.dvc("status", "--json").stdout)
     assert {name.removeprefix("dvc.yaml:") for name in changed} == (
-        stages("train", *EXTRACTORS, *DRAWN) | stages("sample", *EXTRACTORS, *DRAWN)
+        stages("train", *EXTRACTORS, *DRAWN)
+        | stages("sample", *EXTRACTORS, *DRAWN)
+        | stages("evaluate", *EXTRACTORS, *DRAWN)
     )
 
 

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 CODE = ("src/", "stages/")
 # What only stands there so that stages run in order, or is no code.
 SHARED = "code_of_"
-NO_CODE = ("data/", "models", "samples", "metrics", "requirements-compute.txt")
+NO_CODE = ("data/", "models", "samples", "scores", "metrics", "requirements-compute.txt")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ def dynamic(name: str, variant: str) -> set[str]:
         return {PARAMS.pairs[variant].sources}
     if not variant:
         return set()
+    if name == "reference":
+        return {f"src/reprogan/models/{PARAMS.references[variant].architecture}.py"}
     block = PARAMS.variant(variant)
     of = {
         "train": [
@@ -173,9 +175,11 @@ def test_what_stages_load_and_read_as_they_run_is_a_dep(stages, pipeline):
         if stage.name == "publish":  # it packs all of src/ with the model that MLflow serves
             code = [path for path in code if path.endswith(".py")]
         assert f"stages/{stage.name}.py" in code
-        data = [path for path in opened if path.startswith(("data/", "models/", "samples/", "metrics/"))]
-        own = tuple(f"{folder}/{stage.variant}" for folder in ("models", "samples", "metrics"))
+        data = [path for path in opened if path.startswith(("data/", "models/", "samples/", "scores/", "metrics/"))]
+        own = tuple(f"{folder}/{stage.variant}" for folder in ("models", "samples", "scores", "metrics"))
         data = [path for path in data if "/." not in path and not path.startswith(own)]  # its own output, still a part
+        if stage.name == "reference":
+            data = [path for path in data if path not in ("data/references", f"data/references/{stage.variant}.h5")]
         if stage.name.startswith("prepare_"):
             own_file = f"data/processed/{stage.variant or stage.name.removeprefix('prepare_')}.h5"
             data = [path for path in data if path not in ("data/processed", own_file) and "data/raw" not in path]

@@ -5,6 +5,10 @@ import platform
 import time
 from pathlib import Path
 
+from reprogan.config import load
+
+REPOSITORY = Path(__file__).parents[2]
+
 
 def test_running_everything_again_changes_no_byte(project, pipeline):
     """In another folder, with DVC's cache and all outputs there or not."""
@@ -26,8 +30,9 @@ def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     variants = pipeline.project.parameter("variants")
     prepared = {f"prepare_{data}" for data in ("digits", "stacked", "ring", "faces", "captions", "pairs@edges")}
     each = {f"{stage}@{variant}" for stage in ("train", "sample", "evaluate") for variant in variants}
-    shared = {"code_of_train", "code_of_sample", "code_of_evaluate"}
-    assert stages == {"check", "report", "publish"} | shared | prepared | each
+    shared = {"code_of_train", "code_of_sample", "code_of_reference", "code_of_evaluate"}
+    references = {f"reference@{name}" for name in pipeline.project.parameter("references")}
+    assert stages == {"check", "report", "publish"} | shared | prepared | references | each
     for variant in ("gan", "dcgan", "ring_gan", "progan", "pix2pix_edges", "stackgan_1", "stackgan"):
         for file in ("model.json", "generator.safetensors", "discriminator.safetensors", "history.csv"):
             assert f"models/{variant}/{file}" in pipeline.digests
@@ -41,6 +46,23 @@ def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     assert "models/caption_features/text_encoder.safetensors" in pipeline.digests
     assert "samples/pix2pix_edges/spread.png" in pipeline.digests and "samples/stackgan/walk.gif" in pipeline.digests
     assert {f"metrics/{variant}.json" for variant in variants} | {"report/index.html"} <= set(pipeline.digests)
+    assert {f"scores/{variant}/scores.json" for variant in variants} <= set(pipeline.digests)
+    assert {f"scores/{variant}/copies.png" for variant in ("gan", "dcgan", "vae", "progan")} <= set(pipeline.digests)
+
+
+def test_every_score_has_its_spread_over_sample_sets_and_training_seeds(pipeline):
+    root = pipeline.project.root
+    for variant in ("gan", "dcgan", "ring_gan", "progan", "vae", "pix2pix_edges", "stackgan"):
+        scores = json.loads((root / f"scores/{variant}/scores.json").read_text())
+        score = "reverse_kl" if variant == "ring_gan" else "frechet_distance"
+        first, second = scores["sets"][score]
+        assert first == scores[score] != second
+    for file in ("generator.safetensors", "model.json", "history.csv"):
+        own, other = (root / "models/dcgan" / place / file for place in ("", "seeds/2"))
+        assert file == "model.json" or own.read_bytes() != other.read_bytes()
+    of_seeds = json.loads((root / "scores/dcgan/scores.json").read_text())["training"]
+    assert of_seeds["seeds"] == [1, 2] and of_seeds["frechet_distance"][0] != of_seeds["frechet_distance"][1]
+    assert (root / "samples/dcgan/seeds/2/grid.png").is_file()
 
 
 def test_no_output_names_this_machine_or_this_day(pipeline):
@@ -55,7 +77,18 @@ def test_no_output_names_this_machine_or_this_day(pipeline):
 def test_git_is_clean_but_for_what_the_pipeline_commits(pipeline):
     """Models, samples, data and scratch are ignored: only dvc.lock, metrics and the like are for git."""
     tracked = pipeline.project.git("ls-files").splitlines()
-    kept = ("models/", "samples/", "data/processed", "data/raw", "report/", ".reprogan/", "mlruns/", "mlflow.db")
+    kept = (
+        "models/",
+        "samples/",
+        "scores/",
+        "data/references",
+        "data/processed",
+        "data/raw",
+        "report/",
+        ".reprogan/",
+        "mlruns/",
+        "mlflow.db",
+    )
     assert [name for name in tracked if name.startswith(kept)] == []
     assert {"dvc.lock", "metrics/gan.json"} <= set(tracked)
 
@@ -64,8 +97,13 @@ def test_metrics_and_plots_are_declared(project):
     shown = json.loads(project.dvc("metrics", "show", "--json").stdout)[""]["data"]
     assert set(shown) == {f"metrics/{name}.json" for name in project.parameter("variants")}
     assert shown["metrics/gan.json"]["data"]["frechet_distance"] > 0
+    for scores in shown.values():  # few, rounded, all numbers: a line of a terminal each
+        assert 1 <= len(scores["data"]) <= 15
+        assert all(isinstance(value, int | float) and len(f"{value:.12g}") <= 10 for value in scores["data"].values())
     plots = json.loads(project.dvc("plots", "show", "--json").stdout)["data"]
-    assert set(plots) == {
+    images = {f"samples/{name}/grid.png" for name in load(REPOSITORY / "params.yaml").variants}
+    assert {name for name in plots if name.endswith(".png")} == images
+    assert set(plots) - images == {
         "GAN losses",
         "absolute error",
         "classifier losses",

@@ -22,7 +22,7 @@ def kept(project) -> list[dict]:
     "variant, score", [("ring_gan", "reverse_kl"), ("gan", "frechet_distance"), ("stackgan", "frechet_distance")]
 )
 def test_from_its_own_seed_a_variant_scores_as_in_the_pipeline(project, pipeline, variant, score):
-    own = json.loads((project.root / f"metrics/{variant}.json").read_text())
+    own = json.loads((project.root / f"scores/{variant}/scores.json").read_text())
     first = seeds(project, variant, "--seed", "1", "--seed", "2")
     assert f"{variant}: seed 2 done" in first.stderr
     scores = [outcome["metrics"][score] for outcome in kept(project)]

@@ -63,8 +63,10 @@ def write_pictures(root: Path, name: str, progress: bool) -> None:
 def generator_scores(distance: float, **changes: Any) -> dict[str, Any]:
     shares = dict(zip(CLASSES, [0.14, 0.2, 0.09, 0.1, 0.07, 0.05, 0.06, 0.19, 0.04, 0.06], strict=True))
     return {
-        "frechet_distance": distance, "frechet_floor": 2.36, "frechet_relative": distance / 870,
-        "inception_score": 8.31, "inception_score_real": 9.79, "class_entropy": 2.17, "class_entropy_max": 2.30259,
+        "frechet_distance": distance, "frechet_relative": distance / 870, "precision": 0.8125, "coverage": 0.7,
+        "inception_score": 8.31, "class_entropy": 2.17, "class_entropy_max": 2.30259,
+        "floors": {"frechet_distance": 2.36, "inception_score": 9.79, "class_entropy": 2.302, "precision": 0.93},
+        "sets": {"frechet_distance": [distance, distance + 1.5, distance - 1.5], "precision": [0.8125, 0.8, 0.825]},
         "class_shares": shares, "n_real": 10000, "n_fake": 10000, "extractor": "digit_features",
         "extractor_sha256": "5ca1ab1e" * 8, "feature_dimensions": 128, "data": "mnist",
     } | changes  # fmt: skip
@@ -93,8 +95,8 @@ def root(tmp_path: Path) -> Path:
     for name, distance in (("gan", 243.7), ("dcgan", 61.08)):
         write_model(tmp_path, name, "gan", {"generator": generator, "discriminator": {"0.weight": [7, 9]}}, gan_columns)
         write_pictures(tmp_path, name, progress=True)
-        write_json(tmp_path / "metrics" / f"{name}.json", generator_scores(distance))
+        write_json(tmp_path / "scores" / name / "scores.json", generator_scores(distance))
     write_model(tmp_path, "digit_features", "classifier", {"classifier": {"w": [1000]}}, ["loss", "accuracy"])
     write_pictures(tmp_path, "digit_features", progress=False)
-    write_json(tmp_path / "metrics/digit_features.json", classifier_scores(0.9934))
+    write_json(tmp_path / "scores/digit_features/scores.json", classifier_scores(0.9934))
     return tmp_path

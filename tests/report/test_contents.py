@@ -57,7 +57,7 @@ def test_weights_as_safetensors_writes_them(params: Parameters, root: Path) -> N
         ("models/gan/generator.safetensors", b"PK", "train"),
         ("models/gan/generator.safetensors", b"\xff" * 64, "train"),
         ("samples/gan/grid.png", b"<html>", "sample"),
-        ("metrics/gan.json", b"null", "evaluate"),
+        ("scores/gan/scores.json", b"null", "evaluate"),
     ],
 )
 def test_a_damaged_file_is_named(params: Parameters, root: Path, path: str, content: bytes, stage: str) -> None:

@@ -87,7 +87,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Pat
 
 
 def make_variant(root: Path, params: Parameters, name: str, losses: tuple[str, ...], seed: int = 1) -> None:
-    """Write models/<name>, samples/<name> and metrics/<name>.json with random weights from `seed`."""
+    """Write models/<name>, samples/<name> and scores/<name> with random weights from `seed`."""
     block = params.variant(name)
     torch.manual_seed(seed)
     networks = architecture.build(block.architecture, block.network, (1, 28, 28), 10)
@@ -105,9 +105,9 @@ def make_variant(root: Path, params: Parameters, name: str, losses: tuple[str, .
     if block.system == "gan":
         (samples / "progress.png").write_bytes(b"\x89PNG progress")
         (samples / "samples.h5").write_bytes(b"bulky")
-    (root / "metrics").mkdir(exist_ok=True)
+    (root / "scores" / name).mkdir(parents=True, exist_ok=True)
     metrics = {"accuracy_held_out": 0.5 + seed, "class_shares": {"0": 0.25, "1": 0.75}, "extractor": "digit_features"}
-    (root / "metrics" / f"{name}.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    (root / "scores" / name / "scores.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
 @pytest.fixture(scope="module")

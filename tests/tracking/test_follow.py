@@ -157,7 +157,7 @@ def test_a_server_that_was_never_there_costs_training_one_warning_and_publishing
         artifacts = {info.path for info in tracking.client.list_artifacts(published.run_id)}
     rows = read_history(repository.root / "models/cnn_classifier/history.csv")
     assert held == {(point.key, point.step, point.value) for point in rows}
-    assert {"grid.png", "metrics.json", "history.csv", "pipeline"} <= artifacts
+    assert {"grid.png", "scores.json", "history.csv", "pipeline"} <= artifacts
 
 
 def test_a_short_training_spares_itself_the_follower(repository: Any) -> None:

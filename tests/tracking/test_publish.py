@@ -57,7 +57,7 @@ def test_everything_is_there_and_twice_adds_nothing(repository: Any) -> None:
     assert params["evaluation.count"] == str(repository.params.evaluation.count)
     assert repository.rows("SELECT name, digest FROM datasets") == [("ramps", held["data.md5"])]
     shown = {path.name for path in (repository.root / "mlruns/reprogan" / gan.run_id).rglob("*") if path.is_file()}
-    assert shown == {"grid.png", "progress.png", "history.csv", "metrics.json", "params.yaml", "dvc.yaml"}
+    assert shown == {"grid.png", "progress.png", "history.csv", "scores.json", "params.yaml", "dvc.yaml"}
     assert len(list((repository.root / "mlruns").rglob("generator.safetensors"))) == 1
     assert not list((repository.root / "mlruns").rglob("samples.h5"))
     assert repository.rows("SELECT name, alias, version FROM registered_model_aliases ORDER BY name") == [
@@ -123,7 +123,7 @@ def test_another_model_is_another_run_and_version_and_the_newest_is_challenger(r
 
 def test_the_same_weights_scored_anew_are_a_new_run_but_no_new_version(repository: Any) -> None:
     (first,) = publish(repository.params, repository.root, ["gan"])
-    path = repository.root / "metrics/gan.json"
+    path = repository.root / "scores/gan/scores.json"
     path.write_text(path.read_text().replace("1.5", "1.25"))
     (second,) = publish(repository.params, repository.root, ["gan"])
     assert second.run_id != first.run_id and second.version == first.version

@@ -201,7 +201,7 @@ def make_models_that_are_told(root: Path) -> None:
         trained.save(root / "models" / name, description, networks[name])
         shutil.copy(root / "models/gan/history.csv", root / "models" / name)
         shutil.copytree(root / "samples/gan", root / "samples" / name)
-        shutil.copy(root / "metrics/gan.json", root / "metrics" / f"{name}.json")
+        shutil.copytree(root / "scores/gan", root / "scores" / name)
 
 
 def test_models_that_are_told_captions_or_sources_are_served(repository: Any, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A variant's training in one process: resume equals uninterrupted, and each mistake is one line."""
 
+import os
 import re
 import resource
 import signal
@@ -13,7 +14,7 @@ import torch
 from reprogan.config import load
 from reprogan.data import hdf5
 from reprogan.systems import gan
-from reprogan.training import run
+from reprogan.training import history, run
 from reprogan.training.stopping import Stopped
 
 VARIANTS = list(load(Path(__file__).parents[2] / "params.yaml").variants)
@@ -92,7 +93,7 @@ def test_an_empty_checkpoint_is_skipped_and_training_begins_again(bench, stop_af
 def test_a_checkpoint_of_other_parameters_is_not_used(bench, stop_after, capsys):
     """Other parameters have another folder; a file put into the wrong one is skipped with a warning."""
     stop_after(7)
-    other = bench.variant("gan", **{"training.seed": 2})
+    other = bench.variant("gan", **{"training.seeds": (2,)})
     with pytest.raises(Stopped):
         bench.train("gan", other)
     foreign = bench.checkpoints()[-1]
@@ -205,7 +206,7 @@ def test_prepared_data_that_is_no_use(bench, failed, damage):
 
 def test_another_budget_seed_or_half_life_makes_another_model(bench):
     first = bench.content(bench.train(out="first"))["generator.safetensors"]
-    for key, value in {"training.seed": 2, "training.images": 320, "training.ema_half_life": 100}.items():
+    for key, value in {"training.seeds": (2,), "training.images": 320, "training.ema_half_life": 100}.items():
         variant = bench.variant("gan", **{key: value})
         assert bench.content(bench.train("gan", variant, "other"))["generator.safetensors"] != first
 
@@ -276,3 +277,37 @@ def test_the_stop_above_is_in_the_middle_of_a_fade(bench):
     rows = (bench.train("progan") / "history.csv").read_text().splitlines()
     alphas = {row.split(",")[0]: float(row.split(",")[-1]) for row in rows[1:]}
     assert 0 < alphas["256"] < 1
+
+
+def test_each_seed_has_the_model_that_it_alone_gives(bench):
+    several = bench.train("gan", bench.variant("gan", **{"training.seeds": [1, 2]}))
+    for seed, folder in ((1, several), (2, several / "seeds/2")):
+        alone = bench.train("gan", bench.variant("gan", **{"training.seeds": [seed]}), out=f"alone {seed}")
+        made = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+        assert made == bench.content(alone)
+    assert bench.checkpoints() == []
+
+
+def test_stopped_in_its_second_seed_a_training_goes_on_there(bench, monkeypatch, capsys):
+    """And does not begin the first again: its checkpoints stay until all are done."""
+    variant = bench.variant("gan", **{"training.seeds": [1, 2]})
+    whole = bench.train("gan", variant, out="uninterrupted")
+    expected = {path.relative_to(whole): path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    append, rows = history.History.append, []
+
+    def appended(self: history.History, images_seen: int, means: list[float]) -> None:
+        append(self, images_seen, means)
+        rows.append(images_seen)
+        if len(rows) == 10 + 7:  # ten are the first seed's
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(history.History, "append", appended)
+    with pytest.raises(Stopped):
+        bench.train("gan", variant)
+    assert len({path.parent for path in bench.checkpoints()}) == 2
+    capsys.readouterr()
+    resumed = bench.train("gan", variant)
+    assert {path.relative_to(resumed): path.read_bytes() for path in resumed.rglob("*") if path.is_file()} == expected
+    said = capsys.readouterr().err
+    assert "gan: going on from 640 of 640 images" in said and "gan: going on from 448 of 640 images" in said
+    assert bench.checkpoints() == []

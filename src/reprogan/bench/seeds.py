@@ -1,6 +1,6 @@
 """Variants trained again from other seeds and scored as `evaluate` scores them: how far a score is luck.
 
-Beside the pipeline, not in it: nothing here touches `models/`, `samples/` or `metrics/`. What is done is kept in
+Beside the pipeline, not in it: nothing here touches `models/`, `samples/` or `scores/`. What is done is kept in
 `.reprogan/seeds/`, so a second call with the same parameters, data, extractor and code goes on where the first stopped.
 """
 
@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ _KEPT = Path(".reprogan/seeds")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One training from one seed, and its scores as in `metrics/<variant>.json`."""
+    """One training from one seed, and its scores as in `scores/<variant>/scores.json`."""
 
     seed: int
     images_seen: int
@@ -37,7 +37,7 @@ def outcomes(params: Parameters, root: Path, name: str, seeds: Iterable[int]) ->
     Raises UserError where the data or the extractor is not there, and as training and scoring do.
     """
     variant = params.variant(name)
-    needed = [root / "data/processed" / f"{variant.data}.h5"]
+    needed = [root / "data/processed" / f"{variant.data}.h5", root / variant.reference]
     if variant.extractor != name:
         needed.append(root / "models" / variant.extractor / "model.json")
     if variant.upstream.model != NO_UPSTREAM:
@@ -50,7 +50,7 @@ def outcomes(params: Parameters, root: Path, name: str, seeds: Iterable[int]) ->
 
 def _outcome(params: Parameters, root: Path, name: str, seed: int) -> Outcome:
     variant = params.variant(name)
-    again = variant.model_copy(update={"training": variant.training.model_copy(update={"seed": seed})})
+    again = variant.from_seed(seed)
     kept = root / _KEPT / f"{name}-{_digest(params, root, name, again)}.json"
     if not kept.is_file():
         write_atomically(kept, json.dumps(_train_and_score(params, root, name, again)))
@@ -69,13 +69,13 @@ def _train_and_score(params: Parameters, root: Path, name: str, variant: Variant
         folder = Path(temporary)
         model = folder / "models" / name
         train_variant(name, variant, params.compute, data, folder / ".reprogan", model, upstream_root=root)
-        sample_variant(model, data, variant.view, variant.sampling, params.compute, folder / "samples" / name)
+        sample_variant(model, data, variant.view, variant.sampling, 1, params.compute, folder / "samples" / name)
         # What `evaluate` reads beside the samples are this checkout's own data and extractor.
         (folder / "data").symlink_to(root.resolve() / "data")
         if variant.extractor != name:
             (folder / "models" / variant.extractor).symlink_to(root.resolve() / "models" / variant.extractor)
         images_seen = json.loads((model / "model.json").read_text())["images_seen"]
-        return {"images_seen": images_seen, "metrics": score_variant(name, variant, params.evaluation, folder)}
+        return {"images_seen": images_seen, "metrics": score_variant(name, variant, params.evaluation, folder).scores}
 
 
 def _digest(params: Parameters, root: Path, name: str, variant: Variant) -> str:
@@ -85,7 +85,7 @@ def _digest(params: Parameters, root: Path, name: str, variant: Variant) -> str:
     from reprogan.models.trained import main_weights
 
     package = Path(__file__).parents[1]
-    files = [*sorted(package.rglob("*.py")), root / "data/processed" / f"{variant.data}.h5"]
+    files = [*sorted(package.rglob("*.py")), root / "data/processed" / f"{variant.data}.h5", root / variant.reference]
     if variant.extractor != name:
         files.append(main_weights(root / "models" / variant.extractor))
     if variant.upstream.model != NO_UPSTREAM:
@@ -97,6 +97,11 @@ def _digest(params: Parameters, root: Path, name: str, variant: Variant) -> str:
         with open(file, "rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def as_json(found: dict[str, list[Outcome]]) -> str:
+    """All outcomes with all their scores, by variant, as JSON."""
+    return json.dumps({name: [asdict(outcome) for outcome in all_seeds] for name, all_seeds in found.items()}, indent=2)
 
 
 def markdown(found: dict[str, list[Outcome]]) -> str:
@@ -122,7 +127,7 @@ def _cells(name: str, all_seeds: list[Outcome]) -> dict[str, str]:
         return f"{statistics.mean(values):{form}}{deviation}{unit}"
 
     shares = [share for scores in metrics for share in scores.get("class_shares", {}).values()]
-    distance, floor = spread("frechet_distance", ".1f"), metrics[0].get("frechet_floor")
+    distance, floor = spread("frechet_distance", ".1f"), metrics[0].get("floors", {}).get("frechet_distance")
     accuracy = spread("accuracy", ".2f", 100, " %")
     return {
         "variant": f"`{name}`",

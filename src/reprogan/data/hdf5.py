@@ -200,6 +200,14 @@ def read(path: Path, split: Split, rows: np.ndarray | None = None) -> Arrays:
         )
 
 
+def read_labels(path: Path, split: Split) -> np.ndarray:
+    """The labels int64 (N,) of a split that has classes. Raises UserError as `describe`."""
+    with _open(path) as file:
+        _describe(file)
+        labels: np.ndarray = file[split]["labels"][()]
+        return labels
+
+
 def write_strings(group: h5py.Group, name: str, strings: list[str]) -> None:
     """Strings of one length, padded with zeros: unlike HDF5's of any length, they lie in the file in their order."""
     encoded = [string.encode() for string in strings]

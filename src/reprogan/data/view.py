@@ -26,7 +26,13 @@ def image_shape(description: Description, view: View, where: str) -> tuple[int, 
 
 
 def choose(arrays: Arrays, description: Description, view: View, where: str, limit: bool) -> Arrays:
-    """The images of the view's classes; with `limit`, `per_class` of each, by a seeded permutation.
+    """The images of the view's classes, as `rows_seen` finds them; raises UserError as that does."""
+    index = rows_seen(arrays.labels, description, view, where, limit)
+    return arrays if index is None else Arrays(arrays.images[index], arrays.labels[index])
+
+
+def rows_seen(labels: np.ndarray, description: Description, view: View, where: str, limit: bool) -> np.ndarray | None:
+    """The rows of the view's classes, rising; with `limit`, `per_class` of each, by a seeded permutation; None: all.
 
     Raises UserError, its key prefixed with `where`, for a class that is not there or has no images.
     """
@@ -37,10 +43,10 @@ def choose(arrays: Arrays, description: Description, view: View, where: str, lim
             f"{', '.join(description.classes[:20])}"
         )
     if view.classes is None and (view.per_class is None or not limit):
-        return arrays
+        return None
     chosen = []
     for label in sorted({description.classes.index(name) for name in names}):
-        members = np.flatnonzero(arrays.labels == label)
+        members = np.flatnonzero(labels == label)
         if not len(members):
             raise UserError(
                 f"{where}view.classes: {description.name} has no images of class {description.classes[label]!r}; "
@@ -50,8 +56,7 @@ def choose(arrays: Arrays, description: Description, view: View, where: str, lim
             generator = torch.Generator().manual_seed(_SEED + label)
             members = members[torch.randperm(len(members), generator=generator).numpy()[: view.per_class]]
         chosen.append(members)
-    index = np.sort(np.concatenate(chosen))
-    return Arrays(arrays.images[index], arrays.labels[index])
+    return np.sort(np.concatenate(chosen))
 
 
 def enlarge(images: Tensor, size: int | None) -> Tensor:

@@ -25,6 +25,8 @@ class Extractor:
     network: nn.Module
     description: Description
     sha256: str
+    stacked: bool = False
+    """Whether it is a classifier of single digits that reads the channels of stacked ones one by one."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,28 @@ class Extracted:
 
     features: Tensor
     logits: Tensor
+
+    def __getitem__(self, rows: slice | Tensor) -> "Extracted":
+        """The same of some of the images."""
+        return Extracted(self.features[rows], self.logits[rows])
+
+
+class ByChannel(nn.Module):
+    """A classifier of images of one channel, for images (N, C, H, W): what it makes of each channel, side by side."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, C · D)."""
+        channels = (channel.contiguous(memory_format=torch.channels_last) for channel in images.split(1, 1))
+        return torch.cat([self.classifier.features(channel) for channel in channels], 1)  # type: ignore[operator]
+
+    def head(self, features: Tensor) -> Tensor:
+        """Logits (N, C · K)."""
+        head: nn.Linear = self.classifier.head  # type: ignore[assignment]
+        return torch.cat([head(part) for part in features.split(head.in_features, 1)], 1)
 
 
 def load_extractor(folder: Path) -> Extractor:
@@ -51,7 +75,7 @@ def load_extractor(folder: Path) -> Extractor:
             )
     raise UserError(
         f"{folder}: a model of system {trained.description.system!r}; expected a classifier; "
-        "name one as the variant's extractor in params.yaml"
+        "name one under `references` in params.yaml"
     )
 
 
@@ -76,8 +100,12 @@ def extract(extractor: Extractor, blocks: Iterable[Tensor]) -> Extracted:
     return found
 
 
-def blocks_of(images: h5py.Dataset | Tensor, count: int) -> Iterator[Tensor]:
-    """The first `count` of `images` (N, C, H, W), uint8, in blocks; from a file no more than a block is in memory."""
-    for start in range(0, count, BLOCK):
-        block = images[start : min(start + BLOCK, count)]
+def blocks_of(images: h5py.Dataset | Tensor, rows: Tensor | None = None) -> Iterator[Tensor]:
+    """`images` (N, C, H, W), uint8, or those of the rising `rows`, in blocks; from a file little more is in memory."""
+    for start in range(0, len(images) if rows is None else len(rows), BLOCK):
+        if rows is None:
+            block = images[start : start + BLOCK]
+        else:
+            some = rows[start : start + BLOCK]
+            block = images[int(some[0]) : int(some[-1]) + 1][(some - some[0]).numpy()]
         yield block if isinstance(block, Tensor) else torch.from_numpy(block)

@@ -1,124 +1,223 @@
-"""The scores of one variant, from its samples or its answers: a plain dict, written as `metrics/<variant>.json`."""
+"""The scores of one variant: a plain dict, all of it for `scores/<variant>/`, a few for `metrics/<variant>.json`."""
 
 import json
-import math
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import torch
+from torch import Tensor
 
 from reprogan.atomic import write_atomically
 from reprogan.config import ENCODERS, Evaluation, Variant, View
 from reprogan.data import hdf5
-from reprogan.errors import UserError
-from reprogan.evaluation.attributes import option_shares, read_options, shares_apart
-from reprogan.evaluation.extractors import blocks_of, extract, load_extractor
-from reprogan.evaluation.frechet import frechet_distance, moments
-from reprogan.evaluation.inception import class_shares, entropy, inception_score
-from reprogan.evaluation.inputs import ALL, at_size, chosen, data_of, open_samples, there_and_back, warn_of_few
-from reprogan.evaluation.modes import score_points, score_stacked
+from reprogan.evaluation.attributes import read_options
+from reprogan.evaluation.extractors import Extracted, Extractor, blocks_of, extract, load_extractor
+from reprogan.evaluation.inputs import (
+    ALL,
+    at_size,
+    chosen,
+    extractor_for,
+    open_samples,
+    sample_sets,
+    some_of,
+    warn_of_few,
+)
+from reprogan.evaluation.memorisation import find_copies, memorised
+from reprogan.evaluation.modes import score_points, stacked_modes
+from reprogan.evaluation.neighbours import on_sphere
+from reprogan.evaluation.quality import quality
 from reprogan.evaluation.reconstruction import reconstruction_scores
+from reprogan.evaluation.reference import Reference, load_reference
 from reprogan.evaluation.text import score_captions, text_scores
 from reprogan.evaluation.translation import translation_scores
+from reprogan.sampling.pictures import grid, save_png
+
+# What `dvc metrics diff` shows, rounded: the scores that decisions hang on. All of them are in scores.json.
+HEADLINES = (
+    "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage", "diversity",
+    "inception_score", "class_entropy", "conditional_accuracy", "memorised_share", "attribute_distance",
+    "modes_covered", "reverse_kl", "high_quality_share", "l1", "psnr", "ssim", "retrieval_accuracy", "named_accuracy",
+    "reconstruction_error", "negative_elbo", "accuracy", "negative_log_likelihood",
+)  # fmt: skip
+_COUNTS = ("n_real", "n_fake", "n_train", "feature_dimensions", "dead_features")
+_NO_SCORES = ("_real", "_max", "_chance", "_among", "modes")
+SCORES = "scores.json"
+COPIES = "copies.png"
+_MAGNIFIED = 48  # images with longer sides are shown as they are
 
 
-def score_variant(name: str, variant: Variant, evaluation: Evaluation, root: Path) -> dict[str, Any]:
-    """The scores of one variant from the files that the stages before left below `root`, as its data asks for them."""
-    data = root / "data/processed" / f"{variant.data}.h5"
-    samples, extractor = root / "samples" / name / "samples.h5", root / "models" / variant.extractor
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one variant and, of a generator of images, its ten samples that are nearest to training images.
+
+    Of these uint8 (2, 10, C, H, W): the samples, the nearest first, and the training images.
+    """
+
+    scores: dict[str, Any]
+    copies: Tensor | None = None
+
+
+def score_variant(name: str, variant: Variant, evaluation: Evaluation, root: Path) -> Scored:
+    """The scores of one variant from the files that the stages before left below `root`, as its data asks for them.
+
+    Where it is trained from several seeds, `training` has the scores of each; those outside are of the first.
+    """
+    of_seeds = {
+        seed: _score_model(root / "models" / name / folder, root / "samples" / name / folder, variant, evaluation, root)
+        for seed, folder in variant.seed_folders().items()
+    }
+    first, *others = of_seeds.values()
+    if not others:
+        return first
+    numbers = _numbers([scored.scores for scored in (first, *others)])
+    return Scored(first.scores | {"training": {"seeds": list(of_seeds), **numbers}}, first.copies)
+
+
+def _score_model(model: Path, samples_folder: Path, variant: Variant, evaluation: Evaluation, root: Path) -> Scored:
+    data, samples = root / "data/processed" / f"{variant.data}.h5", samples_folder / "samples.h5"
     if variant.system == "contrastive":
-        return score_captions(root / "models" / name, data, samples, evaluation)
+        return Scored(score_captions(model, data, samples, evaluation))
     if variant.system in ENCODERS:
-        return score_extractor(root / "models" / name, data, samples, evaluation)
+        return Scored(score_extractor(model, data, samples, evaluation))
     if variant.data == "ring":
-        return score_points(samples, data, evaluation)
-    if variant.data == "stacked":
-        return score_stacked(samples, data, extractor, evaluation)
-    return score_generator(samples, data, extractor, evaluation, variant.view)
+        return Scored(score_points(samples, data, evaluation))
+    extractor = root / "models" / variant.extractor
+    return score_generator(samples, data, extractor, root / variant.reference, evaluation, variant.view)
 
 
 def score_generator(
-    samples_path: Path, data_path: Path, extractor_folder: Path, evaluation: Evaluation, view: View = ALL
-) -> dict[str, Any]:
-    """Score generated images against the held-out ones of the prepared data, in the features of a classifier.
+    samples_path: Path,
+    data_path: Path,
+    extractor_folder: Path,
+    reference_path: Path,
+    evaluation: Evaluation,
+    view: View = ALL,
+) -> Scored:
+    """Score generated images against the held-out ones of the prepared data, in the features of an extractor.
 
-    `count` images on each side, or as many as there are. Beside the distance stands its floor: that of as many
-    real training images against the same held-out ones. Entropies are in nats, distances in squared units of the
-    features. Enlarged images are reduced to the data's size by the mean of areas, smaller ones enlarged; `view` names
-    the classes that real images are of. Conditional samples add the share whose class is the one asked for; an
-    autoencoder's, what `reconstruction_scores` gives, a translator's `translation_scores`, those of captions
-    `text_scores`; data with attributes, how far the shares of their options, as the classifier reads them, are from
-    those of the real images. Raises UserError if a file is missing, damaged, or of images or classes unlike the
-    extractor's.
+    The scores are those of `quality` and `memorised` for `count` images on each side, or as many as there are; `floors`
+    has the same of as many training images, `sets` those of every sample set, the first of which is the one whose
+    scores stand outside. Enlarged images are reduced to the data's size by the mean of areas, smaller ones enlarged;
+    `view` names the classes that real images are of. Conditional samples add the share whose class is the one asked
+    for; stacked digits `stacked_modes`, an autoencoder's what `reconstruction_scores` gives, a translator's
+    `translation_scores`, those of captions `text_scores`. Raises UserError if a file is missing, damaged, or of images
+    or classes unlike the extractor's.
     """
-    extractor = load_extractor(extractor_folder)
-    data = data_of(extractor, data_path)
-    height, width = data.image_shape[1:]
-    real_images, _ = chosen(data_path, "test", evaluation, view)
-    floor_images, _ = chosen(data_path, "train", evaluation, view)
-    with open_samples(samples_path, data.image_shape, view.size) as samples:
-        images = samples["images"]
-        n_fake = min(len(floor_images), len(images))  # as many as the floor can have
-        fake = extract(extractor, (at_size(block, height, width) for block in blocks_of(images, n_fake)))
-        more = reconstruction_scores(samples, data_path, view)
-        if "asked_for" in samples:
-            asked_for = torch.from_numpy(samples["asked_for"][:n_fake])
-            more["conditional_accuracy"] = int((fake.logits.argmax(1) == asked_for).sum()) / n_fake
-        if data.source_channels:
-            more |= translation_scores(samples, torch.from_numpy(hdf5.read(data_path, "test").images))
-        if data.vocabulary:
-            more |= text_scores(samples, data_path, extractor, fake.logits, evaluation)
-    # Enlarging blurs: real images go the same way there and back, else no generator could reach the floor.
-    real_images, floor_images = (there_and_back(some, view.size) for some in (real_images, floor_images[:n_fake]))
-    real = extract(extractor, blocks_of(real_images, len(real_images)))
-    floor = extract(extractor, blocks_of(floor_images, len(floor_images)))
-    real_moments = moments(real.features, f"{data_path}: test")
-    if real_moments.trace == 0:
-        raise UserError(
-            f"{extractor_folder}: the same features for every image; expected a classifier that tells them apart; "
-            f"run `dvc repro -f train@{extractor.description.variant}`"
-        )
-    distance = frechet_distance(real_moments, moments(fake.features, str(samples_path)))
-    n_real, dimensions = real.features.shape
+    extractor, data = extractor_for(extractor_folder, data_path)
+    reference = load_reference(reference_path, extractor, data_path, evaluation, view)
+    with open_samples(samples_path, data.image_shape, view.size) as file:
+        sets = [
+            _score_set(group, data_path, data, extractor, reference, evaluation, str(samples_path))
+            for group in sample_sets(file)
+        ]
+        first = sets[0]
+        found = find_copies(first.points, reference.train)
+        pairs = found.closest()
+        shown = torch.stack([torch.from_numpy(file["images"][int(first.rows[sample])]) for sample, _ in pairs])
+        more = reconstruction_scores(file, data_path, view)
+    trained_on = hdf5.read(data_path, "train", reference.train_rows[[image for _, image in pairs]].numpy()).images
+    n_fake, n_real = len(first.rows), len(reference.apart)
+    dimensions = reference.train.shape[1]
     warn_of_few(str(samples_path), n_fake, dimensions)
     warn_of_few(f"{data_path}: test", n_real, dimensions)
-    if data.classes:
-        shares = class_shares(fake.logits)
-        more |= {
-            "inception_score": inception_score(fake.logits),
-            "inception_score_real": inception_score(real.logits),
-            "class_entropy": entropy(shares),
-            "class_entropy_max": math.log(len(shares)),
-            "class_shares": dict(zip(data.classes, shares, strict=True)),
-        }
-    elif extractor.description.classes:  # these are options of attributes
-        of_fake, of_floor, of_real = (
-            option_shares(read_options(some.logits, data.attributes), data.attributes) for some in (fake, floor, real)
+    copied = memorised(found, reference.apart)
+    if not copied:
+        print(
+            f"reprogan: {data_path}: every held-out image is a training image as well; memorisation cannot be told",
+            file=sys.stderr,
         )
-        more |= {
-            "attribute_distance": shares_apart(of_fake, of_real),
-            "attribute_distance_floor": shares_apart(of_floor, of_real),
-            "attribute_shares": of_fake,
-        }
-    return more | {
-        "frechet_distance": distance,
-        "frechet_floor": frechet_distance(real_moments, moments(floor.features, f"{data_path}: train")),
-        "frechet_relative": distance / real_moments.trace,
+    scores = first.scores | more | copied
+    scores |= {
+        "floors": reference.floors(n_fake),
+        "sets": _numbers([one.scores for one in sets]),
         "n_real": n_real,
         "n_fake": n_fake,
+        "n_train": len(reference.train),
         "extractor": extractor.description.variant,
         "extractor_sha256": extractor.sha256,
         "feature_dimensions": dimensions,
+        "dead_features": reference.real.dead_features,
         "data": data.name,
+        "reference": reference_path.stem,
+    }
+    if view.classes is not None:
+        scores["real_classes"] = list(view.classes)
+    return Scored(scores, torch.stack([at_size(shown, *data.image_shape[1:]), torch.from_numpy(trained_on)]))
+
+
+@dataclass(frozen=True)
+class _Set:
+    """One sample set: its scores, the rows of it that were scored, and where these lie on the unit sphere (N, D)."""
+
+    scores: dict[str, Any]
+    rows: Tensor
+    points: Tensor
+
+
+def _score_set(
+    group: h5py.Group,
+    data_path: Path,
+    data: hdf5.Description,
+    extractor: Extractor,
+    reference: Reference,
+    evaluation: Evaluation,
+    name: str,
+) -> _Set:
+    """Score one sample set, a group of a samples file, as errors call it `name`."""
+    images = group["images"]
+    rows = scored_rows(len(images), reference, evaluation)
+    if extractor.stacked:  # modes are counted among all samples
+        everything = read_images(images, torch.arange(len(images)), data, extractor)
+        found = everything[rows]
+    else:
+        found = read_images(images, rows, data, extractor)
+    scores = quality(found, reference.real, evaluation.seed, name)
+    if extractor.stacked:
+        scores |= stacked_modes(everything.logits, reference.logits["train"], len(data.classes), evaluation.seed)
+    if "asked_for" in group:
+        asked_for = torch.from_numpy(group["asked_for"][()])[rows]
+        scores["conditional_accuracy"] = int((found.logits.argmax(1) == asked_for).sum()) / len(rows)
+    if data.source_channels:
+        scores |= translation_scores(group, torch.from_numpy(hdf5.read(data_path, "test").images))
+    if data.vocabulary:
+        scores |= text_scores(group, rows, found.logits, reference.logits["test"], data_path, evaluation)
+    return _Set(scores, rows, on_sphere(found.features))
+
+
+def scored_rows(total: int, reference: Reference, evaluation: Evaluation) -> Tensor:
+    """The rows int64 (n,), rising, of `total` samples that are scored: as many as the floor can have, or all.
+
+    By a seeded permutation, for samples may come in the order of their classes.
+    """
+    return some_of(total, len(reference.floor_side.features), evaluation.seed, "evaluation samples").sort().values
+
+
+def read_images(images: h5py.Dataset | Tensor, rows: Tensor, data: hdf5.Description, extractor: Extractor) -> Extracted:
+    """What the extractor makes of some rows of `images` uint8 (N, C, H, W), brought to the data's size."""
+    height, width = data.image_shape[1:]
+    return extract(extractor, (at_size(block, height, width) for block in blocks_of(images, rows)))
+
+
+def _numbers(all_scores: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """{score: its value in each of `all_scores`}, of those that all have and that say something of the samples."""
+    return {
+        key: [scores[key] for scores in all_scores]
+        for key, value in all_scores[0].items()
+        if isinstance(value, int | float)
+        and not key.endswith(_NO_SCORES)
+        and key not in _COUNTS
+        and all(key in scores for scores in all_scores)
     }
 
 
 def score_extractor(model: Path, data: Path, samples: Path, evaluation: Evaluation) -> dict[str, Any]:
     """Score a classifier by its answers; an encoder, with its decoder, by what it makes of held-out images."""
-    extractor = load_extractor(model)
-    if extractor.description.classes:
+    if load_extractor(model).description.classes:
         return score_classifier(model, data, evaluation)
-    description = data_of(extractor, data)
+    extractor, description = extractor_for(model, data)
     with open_samples(samples, description.image_shape) as file:
         scores = reconstruction_scores(file, data, ALL)
         count = len(file["held_out/reconstructions"])
@@ -132,10 +231,9 @@ def score_classifier(model_folder: Path, data_path: Path, evaluation: Evaluation
     negative log-likelihood is the mean over the images, in nats. A classifier of attributes has the accuracy of each,
     and the mean of these. Raises UserError as `score_generator` does.
     """
-    classifier = load_extractor(model_folder)
-    data = data_of(classifier, data_path)
+    classifier, data = extractor_for(model_folder, data_path)
     images, labels = chosen(data_path, "test", evaluation)
-    logits = extract(classifier, blocks_of(images, len(images))).logits
+    logits = extract(classifier, blocks_of(images)).logits
     known = {"n_real": len(images), "data": data.name, "weights_sha256": classifier.sha256}
     if not data.classes:
         first = torch.tensor([0, *(len(options) for options in data.attributes.values())][:-1]).cumsum(0)
@@ -156,12 +254,25 @@ def score_classifier(model_folder: Path, data_path: Path, evaluation: Evaluation
     }
 
 
-def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
-    """Write scores as JSON: sorted keys, floats to 6 significant digits. Raises ValueError for one not finite."""
-    write_atomically(path, json.dumps(_rounded(metrics), sort_keys=True, indent=2, allow_nan=False) + "\n")
+def write_scored(scored: Scored, metrics: Path, folder: Path) -> None:
+    """Write the headlines of the scores to the file `metrics`, all of them and the picture of copies to `folder`."""
+    write_json(folder / SCORES, scored.scores)
+    if scored.copies is not None:
+        samples, images = scored.copies
+        save_png(
+            grid(torch.cat([samples, images]), len(samples), 1 if images.shape[2] > _MAGNIFIED else 2), folder / COPIES
+        )
+    write_json(metrics, {key: scored.scores[key] for key in HEADLINES if key in scored.scores}, digits=4)
 
 
-def _rounded(value: Any) -> Any:
+def write_json(path: Path, values: dict[str, Any], digits: int = 6) -> None:
+    """Write JSON: sorted keys, floats to so many significant digits. Raises ValueError for one that is not finite."""
+    write_atomically(path, json.dumps(_rounded(values, digits), sort_keys=True, indent=2, allow_nan=False) + "\n")
+
+
+def _rounded(value: Any, digits: int) -> Any:
     if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+        return {key: _rounded(inner, digits) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inner, digits) for inner in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value

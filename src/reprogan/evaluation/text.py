@@ -14,36 +14,39 @@ from reprogan.data import hdf5
 from reprogan.data.hdf5 import Arrays
 from reprogan.errors import UserError
 from reprogan.evaluation.attributes import read_options
-from reprogan.evaluation.extractors import Extractor, blocks_of, extract
 from reprogan.evaluation.inputs import open_file
 from reprogan.evaluation.retrieval import AMONG, named_scores, retrieval_accuracy
 from reprogan.models.trained import describe, main_weights
 
 
 def text_scores(
-    samples: h5py.File, data_path: Path, extractor: Extractor, logits: Tensor, evaluation: Evaluation
+    group: h5py.Group,
+    rows: Tensor,
+    logits: Tensor,
+    held_out_logits: Tensor,
+    data_path: Path,
+    evaluation: Evaluation,
 ) -> dict[str, Any]:
     """How often drawn images and their captions go together; beside each score that of the held-out images themselves.
 
-    `logits` (N, K) are the extractor's of the first N samples. Where it answers what attributes an image has, and the
-    data tells which of them a caption names, `named` has how often those are read in the image.
+    `group` is a sample set; `logits` (n, K) are the extractor's of its `rows` (n,), `held_out_logits` (M, K) of every
+    held-out image. Where it answers what attributes an image has, and the data tells which of them a caption names,
+    `named` has how often those are read in the image.
     """
-    held_out = hdf5.read(data_path, "test")
-    rows = torch.from_numpy(samples["caption"][()])
+    held_out, samples = hdf5.read(data_path, "test"), group.file
+    captions = torch.from_numpy(group["caption"][()])
     scores = {
-        "retrieval_accuracy": _accuracy(samples["drawn_features/images"], rows, samples, held_out, evaluation),
+        "retrieval_accuracy": _accuracy(group["drawn_features/images"], captions, samples, held_out, evaluation),
         "retrieval_accuracy_real": _of_held_out(samples, held_out, evaluation),
         "retrieval_among": AMONG,
     }
-    rows = rows[: len(logits)]
-    if held_out.named is None or held_out.attributes is None or not extractor.description.classes:
+    if held_out.named is None or held_out.attributes is None or not logits.shape[1]:
         return scores
     attributes = hdf5.describe(data_path).attributes
     truth, named = torch.from_numpy(held_out.attributes), torch.from_numpy(held_out.named)
-    of_drawn = named_scores(read_options(logits, attributes), truth[rows], named[rows], attributes)
-    images = torch.from_numpy(held_out.images)
-    of_real = extract(extractor, blocks_of(images, len(images))).logits
-    of_held_out = named_scores(read_options(of_real, attributes), truth, named, attributes)
+    told = captions[rows]
+    of_drawn = named_scores(read_options(logits, attributes), truth[told], named[told], attributes)
+    of_held_out = named_scores(read_options(held_out_logits, attributes), truth, named, attributes)
     by_attribute = {
         name: found | {"accuracy_real": of_held_out[name]["accuracy"]}
         for name, found in of_drawn.items()

@@ -15,12 +15,12 @@ _SIGMA = 1.5
 _STABILISERS = (0.01**2, 0.03**2)
 
 
-def translation_scores(samples: h5py.File, truths: Tensor) -> dict[str, Any]:
-    """Means over the images of a samples file against their truths uint8 (N, C, H, W), black 0 and white 1.
+def translation_scores(samples: h5py.Group, truths: Tensor) -> dict[str, Any]:
+    """Means over the images of a sample set against their truths uint8 (N, C, H, W), black 0 and white 1.
 
     `l1` is the absolute difference of a pixel, `psnr` the peak signal-to-noise ratio in decibels (100 of equal images,
     where it is infinite), `ssim` the structural similarity, 1 for equal images. `noise_spread` is the standard
-    deviation of a pixel of one source's images over the draws of noise.
+    deviation of a pixel of one source's images over the draws of noise, where the set has such.
     """
     images = samples["images"]
     count = min(len(images), len(truths))
@@ -32,15 +32,17 @@ def translation_scores(samples: h5py.File, truths: Tensor) -> dict[str, Any]:
         l1 += float(difference.abs().sum())
         psnr += [_decibels(squares / difference.shape[1] / 255**2) for squares in difference.square().sum(1).tolist()]
         ssim += structural_similarity(made / 255, wanted / 255).tolist()
-    again = torch.from_numpy(samples["again"][()]).to(torch.int64)
-    draws = len(again)
-    variances = (draws * again.square().sum(0) - again.sum(0).square()).flatten().tolist()  # times draws²
-    return {
+    scores = {
         "l1": l1 / truths[:count].numel() / 255,
         "psnr": math.fsum(psnr) / count,
         "ssim": math.fsum(ssim) / count,
-        "noise_spread": math.fsum(map(math.sqrt, variances)) / len(variances) / draws / 255,
     }
+    if "again" not in samples:
+        return scores
+    again = torch.from_numpy(samples["again"][()]).to(torch.int64)
+    draws = len(again)
+    variances = (draws * again.square().sum(0) - again.sum(0).square()).flatten().tolist()  # times draws²
+    return scores | {"noise_spread": math.fsum(map(math.sqrt, variances)) / len(variances) / draws / 255}
 
 
 def structural_similarity(one: Tensor, other: Tensor) -> Tensor:

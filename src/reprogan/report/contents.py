@@ -18,6 +18,7 @@ _EXTRAS = {
     "reconstructions.png": "Held-out images, and under each its reconstruction",
     "latents.png": "Codes of the held-out images, coloured by class if any: the two axes along which they vary most",
     "walk.png": "From latent to latent, straight and under it on the sphere; then class to class or caption to caption",
+    "copies.png": "The samples that are nearest to training images, the nearest first, and under each that image",
     "attention.png": "A marked point of a generated image, and beside it where that point looks; a block a layer",
 }
 
@@ -68,8 +69,12 @@ def read_contents(name: str, variant: Variant, root: Path) -> Contents:
         _history(model / "history.csv", name),
         _picture(samples / "grid.png", name),
         _picture(samples / "progress.png", name),
-        {caption: picture for file, caption in _EXTRAS.items() if (picture := _picture(samples / file, name))},
-        _json(root / "metrics" / f"{name}.json", "evaluate", name),
+        {
+            caption: picture
+            for file, caption in _EXTRAS.items()
+            if (picture := _picture(samples / file, name) or _picture(root / "scores" / name / file, name))
+        },
+        _json(root / "scores" / name / "scores.json", "evaluate", name),
     )
 
 

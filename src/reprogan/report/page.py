@@ -13,13 +13,13 @@ from reprogan.atomic import write_atomically
 from reprogan.config import ENCODERS, Parameters
 from reprogan.report.contents import Contents, Picture, read_contents
 from reprogan.report.curves import Chart, draw_charts
+from reprogan.report.scores import SCORES, Score, count, few, figure, percent, shown
 
 # What is scored; of other systems, what generators draw.
 _KINDS = {"autoencoder": "Reconstructions", "pix2pix": "Translations", "stackgan": "Images of captions"}
 TEMPLATE = Path(__file__).with_name("template.html.jinja")
 REPORT = Path("report/index.html")
-# Fewer images a feature dimension, and a distance leans on their number (as `evaluate` warns).
-_IMAGES_PER_DIMENSION = 10
+_NOT_IN_TABLES = ("frechet_relative", "diversity", "nearer_than_half", "noise_spread", "modes_covered", "reverse_kl")
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,26 @@ class League:
     """Generators whose scores may be compared: one data set, size and extractor, equal counts. Best first."""
 
     title: str
-    scale: dict[str, Any]  # the scores that all of them share: data, extractor, counts, floor
+    scale: dict[str, Any]  # the scores that all of them share: data, extractor, counts, floors
     rows: list[Contents]
 
     @property
     def few(self) -> bool:
         """Whether there are too few images for the features' number of dimensions."""
-        images = min(self.scale["n_real"], self.scale["n_fake"])
-        return bool(images < _IMAGES_PER_DIMENSION * self.scale["feature_dimensions"])
+        return few(self.scale)
+
+    @property
+    def columns(self) -> list[Score]:
+        """The scores that stand in the table: those that all have, but for the ones that few look for."""
+        shared = set.intersection(*({score.key for score in shown(row.scores or {})} for row in self.rows))
+        return [score for score in SCORES if score.key in shared and score.key not in _NOT_IN_TABLES]
+
+    def place(self, score: Score) -> str:
+        """The class of a column: the first is what rows are ordered by; on narrow screens there are two, then four."""
+        first, *_, last = self.columns
+        if score in (first, last):
+            return "key" if score == first else ""
+        return "wide" if score.key in ("precision", "coverage") else "wider"
 
 
 def write_report(params: Parameters, root: Path) -> Path:
@@ -64,7 +76,14 @@ def render(profile: str, contents: list[Contents]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"figure": _figure, "digits": _digits, "percent": _percent, "embed": _embed, "svg": _svg}
+    environment.filters |= {
+        "figure": figure,
+        "digits": count,
+        "percent": percent,
+        "shown": shown,
+        "embed": _embed,
+        "svg": _svg,
+    }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         profile=profile,
         leagues=leagues,
@@ -158,20 +177,6 @@ def _parameter(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
-
-
-def _figure(value: float) -> str:
-    """A score to 4 significant digits, never as a power of ten above 0.0001."""
-    short = f"{value:.4g}"
-    return f"{float(short):,.0f}" if "e+" in short else short
-
-
-def _digits(value: int) -> str:
-    return f"{value:,}"
-
-
-def _percent(share: float, places: int) -> str:
-    return f"{100 * share:.{places}f} %"
 
 
 def _embed(picture: Picture) -> str:

@@ -14,7 +14,7 @@ from reprogan.data.batches import as_data, to_float
 from reprogan.data.hdf5 import Arrays
 from reprogan.models.latents import draw_latents
 from reprogan.models.trained import Trained
-from reprogan.sampling.generate import BLOCK, generate, stream
+from reprogan.sampling.generate import BLOCK, generate, sample_sets, stream
 from reprogan.sampling.pictures import captioned, grid, save_gif, save_png
 from reprogan.sampling.walk import ROUND_TRIP, walk
 from reprogan.training.randomness import Randomness
@@ -33,6 +33,7 @@ def reads_captions(model: Trained) -> bool:
 def draw(
     model: Trained,
     sampling: Sampling,
+    sets: int,
     scale: int,
     held_out: Arrays,
     captions: list[str],
@@ -41,16 +42,17 @@ def draw(
 ) -> None:
     """Draw an image of each held-out caption in turn into the samples file, and write pictures of them to `out`.
 
-    `caption` is the row of each image's caption; features of both stand in the group `drawn_features`, those of the
-    held-out images in `held_out_features`.
+    In each sample set `caption` is the row of each image's caption; features of both stand in the group
+    `drawn_features`. Those of the held-out images are in `held_out_features`.
     """
     tokens = torch.from_numpy(held_out.tokens)
     count = sampling.count
-    stream(generate(model, count, sampling.seed, told=tokens), count, file)
     rows = torch.arange(count).remainder(len(tokens))
-    file["caption"] = rows.numpy()
     text = caption_features(model, tokens)
-    _store(file, "drawn_features", image_features(model, file["images"]), text[rows])
+    for seed, group in sample_sets(file, sampling.seed, sets):
+        stream(generate(model, count, seed, told=tokens), count, group)
+        group["caption"] = rows.numpy()
+        _store(group, "drawn_features", image_features(model, group["images"]), text[rows])
     _store(file, "held_out_features", image_features(model, held_out.images), text)
     save_png(caption_grid(model, sampling.seed, text, captions, scale), out / "grid.png")
     walked = walk(model, sampling.seed, scale, text[:_WALKED])
@@ -86,7 +88,7 @@ def _device_of(model: Trained) -> torch.device:
     return next(model.networks["image_encoder"].parameters()).device
 
 
-def _store(file: h5py.File, name: str, images: Tensor, captions: Tensor) -> None:
+def _store(file: h5py.Group, name: str, images: Tensor, captions: Tensor) -> None:
     """Keep features (N, D) of images and of their captions in the group `name` of a samples file."""
     group = file.create_group(name)
     group["images"] = images.numpy()

@@ -62,8 +62,15 @@ def generate(
         yield images[max(first - start, 0) : first + count - start]
 
 
-def stream(blocks: Iterator[Tensor], count: int, file: h5py.File) -> None:
-    """Write the `count` images of the blocks to the dataset `images` of a samples file, block by block."""
+def sample_sets(file: h5py.File, seed: int, sets: int) -> Iterator[tuple[int, h5py.Group]]:
+    """(seed, where its samples go) of each sample set of a samples file: the file itself, then groups of `sets`."""
+    yield seed, file
+    for later in range(seed + 1, seed + sets):
+        yield later, file.create_group(f"sets/{later}")
+
+
+def stream(blocks: Iterator[Tensor], count: int, file: h5py.Group) -> None:
+    """Write the `count` images of the blocks to the dataset `images` of a sample set, block by block."""
     images = None
     position = 0
     for block in blocks:

@@ -18,7 +18,7 @@ from reprogan.errors import UserError
 from reprogan.models import trained
 from reprogan.models.latents import classes_of
 from reprogan.sampling import attention, autoencoder, captioned, translation
-from reprogan.sampling.generate import BLOCK, generate, generator_of, stream
+from reprogan.sampling.generate import BLOCK, generate, generator_of, sample_sets, stream
 from reprogan.sampling.pictures import POINTS_EXTENT, grid, progress_strip, save_gif, save_png, scatter
 from reprogan.sampling.walk import ROUND_TRIP, walk
 from reprogan.training.device import set_up_device
@@ -27,9 +27,13 @@ _MAGNIFIED = 48  # images with longer sides are shown as they are
 _LARGE = 96  # of images with longer sides fewer are shown
 
 
-def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, compute: Compute, out: Path) -> None:
+def sample_variant(
+    model: Path, data: Path, view: View, sampling: Sampling, sets: int, compute: Compute, out: Path
+) -> None:
     """Draw from the model in the folder `model` and write pictures and images to the folder `out`.
 
+    What is scored are `sets` sample sets of samples.h5, from `sampling.seed` and the seeds after it: the first is the
+    file itself, another the group `sets/<seed>`, which is laid out the same.
     A generator gives samples.h5 (streamed), grid.png, progress.png and, unless it draws points, walk.png and walk.gif;
     with attention layers also attention.png. An autoencoder gives what it makes of the held-out images of the file
     `data`, a variational one images from its prior too; a classifier grid.png, the held-out images, 36 or 100, of whose
@@ -61,11 +65,11 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
         file.attrs["variant"] = model_trained.description.variant
         if captioned.reads_captions(model_trained):
             captions = hdf5.read_strings(data, "test", "captions")
-            captioned.draw(model_trained, sampling, scale, read_held_out(), captions, file, out)
+            captioned.draw(model_trained, sampling, sets, scale, read_held_out(), captions, file, out)
         elif translation.has_sources(model_trained):
-            translation.draw(model_trained, sampling, scale, read_held_out(), file, out)
+            translation.draw(model_trained, sampling, sets, scale, read_held_out(), file, out)
         elif "encoder" not in model_trained.networks:
-            _draw(model_trained, sampling, columns, scale, file, out)
+            _draw(model_trained, sampling, sets, columns, scale, file, out)
         else:
             held_out = read_held_out()
             if model_trained.description.system == "features":
@@ -75,7 +79,7 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
             pairs = autoencoder.reconstruction_grid(made, scale)
             save_png(autoencoder.latent_scatter(made), out / "latents.png")
             if made.log_variance is not None:
-                _draw(model_trained, sampling, columns, scale, file, out)
+                _draw(model_trained, sampling, sets, columns, scale, file, out)
                 save_png(pairs, out / "reconstructions.png")
             else:  # draws nothing by itself: its reconstructions are scored
                 file["images"] = made.reconstructions[: sampling.count].numpy()
@@ -84,13 +88,16 @@ def sample_variant(model: Path, data: Path, view: View, sampling: Sampling, comp
         save_png(progress_strip(progress["images"], progress["images_seen"]), out / "progress.png")
 
 
-def _draw(model: trained.Trained, sampling: Sampling, columns: int, scale: int, file: h5py.File, out: Path) -> None:
-    """Stream the samples to `file` and write the pictures of them."""
+def _draw(
+    model: trained.Trained, sampling: Sampling, sets: int, columns: int, scale: int, file: h5py.File, out: Path
+) -> None:
+    """Stream the sample sets to `file` and write pictures of the first."""
     generator = generator_of(model)
     classes = classes_of(generator)
-    stream(generate(model, sampling.count, sampling.seed), sampling.count, file)
-    if classes:
-        file["asked_for"] = torch.arange(sampling.count).remainder(classes).numpy()
+    for seed, group in sample_sets(file, sampling.seed, sets):
+        stream(generate(model, sampling.count, seed), sampling.count, group)
+        if classes:
+            group["asked_for"] = torch.arange(sampling.count).remainder(classes).numpy()
     if model.description.image_shape == POINT:
         points = torch.from_numpy(file["images"][()]).flatten(1)
         save_png(scatter(points, extent=POINTS_EXTENT), out / "grid.png")

@@ -14,7 +14,7 @@ from reprogan.data.batches import as_data, to_float
 from reprogan.data.hdf5 import Arrays
 from reprogan.models.latents import draw_latents
 from reprogan.models.trained import Trained
-from reprogan.sampling.generate import generate, generator_of, stream
+from reprogan.sampling.generate import generate, generator_of, sample_sets, stream
 from reprogan.sampling.pictures import grid, save_png
 from reprogan.training.randomness import Randomness
 
@@ -29,14 +29,18 @@ def has_sources(model: Trained) -> bool:
     return getattr(model.networks.get("generator"), "reads", None) == "sources"
 
 
-def draw(model: Trained, sampling: Sampling, scale: int, held_out: Arrays, file: h5py.File, out: Path) -> None:
+def draw(
+    model: Trained, sampling: Sampling, sets: int, scale: int, held_out: Arrays, file: h5py.File, out: Path
+) -> None:
     """Translate held-out sources, no more than there are, into the samples file; write pictures of them to `out`.
 
+    Each of the sample sets is of the same sources, with other noise.
     `again`, uint8 (draws, sources, C, H, W), are the first of them translated with other noise each time.
     """
     sources, truths = torch.from_numpy(held_out.sources[: sampling.count]), torch.from_numpy(held_out.images)  # type: ignore[index]
     told = to_float(sources)
-    stream(generate(model, len(sources), sampling.seed, told=told), len(sources), file)
+    for seed, group in sample_sets(file, sampling.seed, sets):
+        stream(generate(model, len(sources), seed, told=told), len(sources), group)
     again = torch.stack([_images_of(model, told[:_VARIED], sampling.seed + draw) for draw in range(_AGAIN)])
     file["again"] = again.numpy()
     images = torch.from_numpy(file["images"][:_TRIPLES])

@@ -1,6 +1,7 @@
 """Publishing: make MLflow show what DVC holds. Again and again adds nothing; what is missing is added."""
 
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ def _publish_one(
     lock: dict[str, lineage.LockedStage],
 ) -> Published:
     client, description, name = tracking.client, made.description, made.variant
-    scores = dict(runs.numbers_and_texts(json.loads(made.metrics.read_text(encoding="utf-8"))))
+    scores = dict(runs.numbers_and_texts(_shown(json.loads(made.metrics.read_text(encoding="utf-8")))))
     score_points = [
         Point(key, value, description.images_seen) for key, value in scores.items() if not isinstance(value, str)
     ]
@@ -170,7 +171,8 @@ def _artifacts(made: _Made, root: Path) -> dict[str, Path]:
     files = {
         **{path.name: path for path in sorted(made.samples.glob("*.png"))},
         "history.csv": made.model / "history.csv",
-        "metrics.json": made.metrics,
+        "scores.json": made.metrics,
+        "copies.png": made.metrics.with_name("copies.png"),
         **{f"pipeline/{name}": root / name for name in _PIPELINE_FILES},
     }
     return {name: path for name, path in files.items() if path.is_file()}
@@ -184,9 +186,20 @@ def _note(description: "Description") -> str:
     )
 
 
+def _shown(scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores as MLflow can show them: of several sample sets or training seeds the mean and standard deviation."""
+    shown = {key: value for key, value in scores.items() if key not in ("sets", "training")}
+    for name, of in (("over sample sets", scores.get("sets", {})), ("over training seeds", scores.get("training", {}))):
+        values = {key: numbers for key, numbers in of.items() if key != "seeds" and len(numbers) > 1}
+        if values:
+            shown[f"mean {name}"] = {key: statistics.mean(numbers) for key, numbers in values.items()}
+            shown[f"deviation {name}"] = {key: statistics.stdev(numbers) for key, numbers in values.items()}
+    return shown
+
+
 def _missing(root: Path, name: str) -> str:
     """The first of a variant's outputs that is not there ("" if all are)."""
-    wanted = (f"models/{name}/model.json", f"samples/{name}/grid.png", f"metrics/{name}.json")
+    wanted = (f"models/{name}/model.json", f"samples/{name}/grid.png", f"scores/{name}/scores.json")
     return next((path for path in wanted if not (root / path).is_file()), "")
 
 
@@ -200,7 +213,7 @@ def _made(params: Parameters, root: Path, name: str) -> _Made:
         description=load(model).description,  # a damaged model is refused, not registered
         model=model,
         samples=root / "samples" / name,
-        metrics=root / "metrics" / f"{name}.json",
+        metrics=root / "scores" / name / "scores.json",
         data=root / "data/processed" / f"{params.variant(name).data}.h5",
         sha256=sha256,
         live=_live(repository_root() / ".reprogan" / "live" / name, sha256),

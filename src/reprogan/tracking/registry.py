@@ -137,10 +137,12 @@ def _save_served(
     from mlflow.models import Model
 
     signature, example = _signature(description)
+    own = target.with_name("own")  # without the models of further training seeds
+    shutil.copytree(folder, own, ignore=shutil.ignore_patterns("seeds"))
     mlflow.pyfunc.save_model(
         target,
         python_model=str(_SERVED_FILE),
-        artifacts={"model": str(folder.resolve())},
+        artifacts={"model": str(own)},
         code_paths=[str(_PACKAGE)],
         signature=signature,
         input_example=example,

@@ -18,7 +18,7 @@ FINGERPRINT = (
     "reprogan.fingerprint"  # of parameters, data and code: the same while a training is interrupted and resumed
 )
 SHA256 = "model.sha256"  # of the main weights file
-METRICS_SHA256 = "metrics.sha256"  # of metrics/<variant>.json
+METRICS_SHA256 = "metrics.sha256"  # of scores/<variant>/scores.json
 
 _BATCH = 100  # the most params or tags that one call of MLflow takes
 

@@ -20,13 +20,16 @@ TRACKING = "REPROGAN_TRACKING"  # "off": no follower is started; "now": it conne
 class Follower:
     """The process that follows one training's folder, and what training tells it through files there."""
 
-    def __init__(self, folder: Path, run: dict[str, Any]) -> None:
-        """Write `run` (variant, fingerprint, params, tags) to `folder`/run.json and start the follower if possible."""
+    def __init__(self, folder: Path, run: dict[str, Any], followed: bool = True) -> None:
+        """Write `run` (variant, fingerprint, params, tags) to `folder`/run.json.
+
+        If the training is to be followed, start the process if possible.
+        """
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "done.json").unlink(missing_ok=True)
         write_atomically(folder / "run.json", json.dumps(run, sort_keys=True))
-        if os.environ.get(TRACKING) == "off":
+        if not followed or os.environ.get(TRACKING) == "off":
             return
         command = [sys.executable, "-m", "reprogan.tracking.follow", str(folder), str(os.getpid())]
         try:

@@ -1,6 +1,7 @@
 """One variant's training from parameters to files: what the stage `train` calls."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,32 @@ def train_variant(
 ) -> None:
     """Train variant `name` on the prepared file `data` and write its model to the folder `out`.
 
-    Checkpoints and what a follower reads lie below `scratch`; the path of an upstream model begins at `upstream_root`.
-    Raises UserError for what the user can mend.
+    From each of its further seeds a model of its own, in `out`/seeds/<seed>. Checkpoints and what a follower reads lie
+    below `scratch`; the path of an upstream model begins at `upstream_root`. Raises UserError for what the user can
+    mend.
     """
+    done = []  # all checkpoints stay until the last model is: a process that is killed before finds each where it was
+    for seed, folder in variant.seed_folders().items():
+        if folder:
+            print(f"{name}: again from seed {seed}", file=sys.stderr)
+        one = variant.from_seed(seed)
+        done.append(_train_from_one_seed(name, one, compute, data, scratch, out, folder, upstream_root))
+    for checkpoints in done:
+        checkpoints.clear()
+
+
+def _train_from_one_seed(
+    name: str,
+    variant: Variant,
+    compute: Compute,
+    data: Path,
+    scratch: Path,
+    variant_out: Path,
+    folder: str,
+    upstream_root: Path,
+) -> Checkpoints:
+    """Train from the one seed that `variant` has and write the model to `variant_out`/`folder`."""
+    out = variant_out / folder
     training = variant.training
     device = set_up_device(compute)
     where = f"{PARAMS_FILE}: variants.{name}."
@@ -91,19 +115,20 @@ def train_variant(
         averages = {key: WeightAverage(networks[key], training.ema_half_life) for key in system.averaged}
 
     # What the bytes depend on names the checkpoints.
-    settings = variant.model_dump(mode="json", exclude={"sampling", "extractor", "extractor_architecture"})
+    settings = variant.model_dump(mode="json", exclude={"sampling", "reference", "extractor", "extractor_architecture"})
     identity = fingerprint(
         {"variant": settings, "compute": compute.model_dump(mode="json"), "kernels": kernels(compute)}, data
     )
     checkpoints = Checkpoints(scratch / "checkpoints" / name / identity, identity)
     follower = Follower(
-        scratch / "live" / name,
+        scratch / "live" / name / folder,
         {
             "variant": name,
             "fingerprint": identity,
             "params": {**variant.model_dump(mode="json"), "compute": compute.model_dump(mode="json")},
             "tags": {"data": description.name},
         },
+        followed=not folder,  # MLflow has a run a model; of further seeds it shows the scores
     )
 
     images = ResidentImages(
@@ -158,7 +183,7 @@ def train_variant(
             "images_per_second": result.images_per_second,
         }
     )
-    checkpoints.clear()
+    return checkpoints
 
 
 def _held_out(data: Path, description: hdf5.Description, size: int | None, device: torch.device) -> Batch:
