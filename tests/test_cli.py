@@ -1,23 +1,31 @@
-"""The command `reprogan`: doctor, profile, summary, and its exit statuses."""
+"""The command `reprogan`: doctor, profile, summary, JSON, and its exit statuses."""
 
 import hashlib
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
 from reprogan import doctor
+from reprogan.bench.harness import Comparison
+from reprogan.bench.seeds import Outcome
 from reprogan.blocks import read_yaml
+from reprogan.cli import main
 from reprogan.config import Parameters, load
 from reprogan.data import hdf5
 from reprogan.errors import UserError
+from reprogan.report.scores import SCORES
+from reprogan.summary import KEYS
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -142,8 +150,8 @@ def test_outside_a_repository_it_says_so(tmp_path):
 
 def test_a_mistake_in_params_is_one_line_for_every_command(root):
     (root / "params.yaml").write_text("profile: [\n")
-    for command in ("doctor", "summary", "publish", "ui", "bench"):
-        done = reprogan(root, command)
+    for command in ("doctor", "summary", "publish", "ui", "bench", "compare a b"):
+        done = reprogan(root, *command.split())
         assert done.returncode == 2
         assert done.stderr.startswith("reprogan: params.yaml line 2: not YAML") and done.stderr.count("\n") == 1
 
@@ -155,12 +163,142 @@ def test_summary_before_anything_ran(root):
 
 def test_summary_of_the_finished_pipeline(pipeline):
     done = pipeline.project.run(sys.executable, "-m", "reprogan.cli", "summary")
-    rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
-    rows.pop("", None)  # a line that goes on with the row above it
-    assert set(rows) == set(load(pipeline.project.root / "params.yaml").variants)
-    assert "Fréchet" in rows["gan"] and "floor" in rows["gan"] and "25,600" in rows["gan"]
-    assert "accuracy" in rows["cnn_classifier"]
+    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert set(load(pipeline.project.root / "params.yaml").variants) <= set(lines)
+    assert "25,600" in lines["gan"] and " ± " in lines["gan"] and "Fréchet distance" in done.stdout
+    assert "Accuracy" in done.stdout
     assert "report/index.html" in done.stdout and "make ui" in done.stdout
+    found = json.loads(pipeline.project.run(sys.executable, "-m", "reprogan.cli", "summary", "--json").stdout)
+    for name, row in found.items():
+        assert row["scores"] == json.loads((pipeline.project.root / f"scores/{name}/scores.json").read_text())
+    assert found["gan"]["images_seen"] == 25600 and found["gan"]["data"] == "blobs"
+
+
+def leave(root: Path, name: str, data: str, speed: float, **scores: object) -> None:
+    """What the pipeline leaves behind of a trained variant, `speed` images/s fast; scored, if it has scores."""
+    files = {
+        f"models/{name}/model.json": {"data": data, "images_seen": 12345},
+        f".reprogan/live/{name}/done.json": {
+            "images_per_second": speed,
+            "model_sha256": hashlib.sha256(b"weights").hexdigest(),
+        },
+    } | ({f"scores/{name}/scores.json": scores} if scores else {})
+    for file, content in files.items():
+        (root / file).parent.mkdir(parents=True)
+        (root / file).write_text(json.dumps(content))
+    (root / f"models/{name}/generator.safetensors").write_bytes(b"weights")
+
+
+def leave_some(root: Path) -> None:
+    """Three GANs of digits, one that was not scored, one of the ring, and a classifier."""
+    for name, distance in (("gan", 30.0), ("dcgan", 9.5), ("wgan_gp", 12.0)):
+        sets = {"frechet_distance": [distance, distance + 2]}
+        leave(
+            root,
+            name,
+            "mnist",
+            2000.25,
+            **{"frechet_distance": distance, "precision": 0.5, "recall": 0.25, "coverage": 0.125, "sets": sets},
+            floors={"frechet_distance": 0.75},
+        )
+    leave(root, "cgan", "mnist", 3000)
+    leave(root, "ring_gan", "ring of 8", 4000, modes_covered=6, modes=8, reverse_kl=0.5, high_quality_share=0.75)
+    leave(root, "digit_features", "mnist", 5000, accuracy=0.995, negative_log_likelihood=0.0625)
+
+
+def test_summary_is_a_table_a_data_set_the_best_first(root):
+    leave_some(root)
+    done = reprogan(root, "summary")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    order = [line.split()[0] for line in lines if line.strip()]
+    of_digits = order[order.index("digits") + 1 : order.index("stacked")]
+    assert of_digits[:3] == ["dcgan", "wgan_gp", "gan"] and "cgan" in of_digits and "digit_features" not in of_digits
+    assert order.index("encoders") < order.index("digit_features")
+    row = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
+    numbers = ["9.5", "±", "1.4", "(0.75)", "50.0", "%", "25.0", "%", "12.5", "%"]
+    assert row["dcgan"] == ["12,345", "2,000", *numbers]
+    assert row["cgan"] == ["12,345", "3,000", "not", "evaluated"] and row["r3gan"] == ["not", "trained"]
+    assert row["ring_gan"] == ["12,345", "4,000", "0.5", "6", "of", "8", "75.0", "%"]
+    assert row["digit_features"] == ["12,345", "5,000", "99.5", "%", "0.0625"]
+    assert max(map(len, lines)) <= 140 and len(lines) <= 56
+
+
+def test_summary_fits_its_columns_at_long_budgets_and_loses_no_figure_where_it_cannot(root):
+    keys = ["frechet_distance", "precision", "recall", "coverage", "inception_score", "conditional_accuracy"]
+    scores = dict.fromkeys([*keys, "reconstruction_error", "negative_elbo"], 1.0) | {"frechet_distance": 123.45}
+    for name in ("dcgan", "dcgan_conditional", "vae"):
+        leave(root, name, "mnist", 12345.6, **scores, sets={"frechet_distance": [123.4, 132.5]})
+        (root / f"models/{name}/model.json").write_text('{"data": "mnist", "images_seen": 12345678}')
+    lines = reprogan(root, "summary").stdout.splitlines()
+    assert max(map(len, lines)) <= 140
+    row = next(line for line in lines if line.startswith("dcgan_conditional"))
+    assert "12,345,678" in row and "123.5 ± 6.4" in row and row.count("100.0 %") == 4 and row.split()[-1] == "1"
+
+    for name in ("dcgan", "dcgan_conditional", "vae"):
+        every = scores | {score.key: 1.0 for score in SCORES if score.key in KEYS}
+        (root / f"scores/{name}/scores.json").write_text(json.dumps(every))
+    assert "…" not in reprogan(root, "summary").stdout
+
+
+def test_summary_as_json_has_all_scores_as_numbers(root):
+    leave_some(root)
+    (root / "models/gan/generator.safetensors").write_bytes(b"trained elsewhere")
+    found = json.loads(reprogan(root, "summary", "--json").stdout)
+    assert list(found) == list(load(root / "params.yaml").variants)
+    assert found["dcgan"] == {
+        "data": "mnist",
+        "images_seen": 12345,
+        "images_per_second": 2000.25,
+        "scores": json.loads((root / "scores/dcgan/scores.json").read_text()),
+    }
+    assert found["gan"]["images_per_second"] is None
+    assert found["cgan"]["scores"] is None and found["r3gan"]["images_seen"] is None
+
+
+def test_summary_names_a_damaged_file(root):
+    leave_some(root)
+    (root / "models/gan/model.json").write_text("{")
+    done = reprogan(root, "summary")
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert "models/gan/model.json: damaged: not JSON" in done.stderr and "`dvc repro`" in done.stderr
+
+
+def test_doctor_as_json(root):
+    done = reprogan(root, "doctor", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert {"subject": "python", "found": found[0]["found"], "good": True} == found[0]
+    assert [one["good"] for one in found if one["subject"] == "digits"] == [False, False]
+    done = reprogan(root, "doctor", "--json", "--fall-back-offline")
+    assert done.returncode == 0 and json.loads(done.stdout)[0] == found[0] and "***" in done.stderr
+
+
+def in_process(root: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    """Run the command in this process, where its work can be replaced."""
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("reprogan.commands.pin_instruction_set", lambda compute: None)  # torch may be loaded here
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_seeds_as_json(root, monkeypatch):
+    outcomes = [Outcome(seed, 640, {"frechet_distance": 2.5 * seed}) for seed in (1, 2)]
+    monkeypatch.setattr("reprogan.bench.seeds.outcomes", lambda params, root, name, seeds: outcomes)
+    found = json.loads(in_process(root, monkeypatch, "seeds", "gan", "--json").stdout)
+    assert found == {
+        "gan": [
+            {"seed": 1, "images_seen": 640, "metrics": {"frechet_distance": 2.5}},
+            {"seed": 2, "images_seen": 640, "metrics": {"frechet_distance": 5.0}},
+        ]
+    }
+
+
+def test_bench_as_json(root, monkeypatch):
+    values = {field.name: 1.5 for field in fields(Comparison)} | {"variant": "gan", "isa": "avx2", "ratios": [1.5]}
+    monkeypatch.setattr("reprogan.bench.harness.run_benchmarks", lambda *arguments: [Comparison(**values)])
+    assert json.loads(in_process(root, monkeypatch, "bench", "gan", "--json").stdout) == [values]
 
 
 def test_the_command_line_starts_without_heavy_libraries():

@@ -1,12 +1,14 @@
 """What this machine offers and whether the pipeline can run on it."""
 
+import json
 import os
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 from reprogan.config import EMBEDDED, Parameters
 from reprogan.data import hdf5
@@ -32,6 +34,16 @@ def examine(params: Parameters, root: Path, environ: Mapping[str, str]) -> list[
     return [*_machine(params), *_space(root), *_digits(params, root, environ)]
 
 
+def lines(findings: list[Finding]) -> str:
+    """The report for people, a line a finding."""
+    return "\n".join(f"{'ok ' if one.good else 'no '} {one.subject:8} {one.found}" for one in findings)
+
+
+def as_json(findings: list[Finding]) -> str:
+    """The report for programs."""
+    return json.dumps([asdict(one) for one in findings], indent=2)
+
+
 def data_can_be_had(findings: list[Finding]) -> bool:
     """Whether any place serves the digits that params.yaml asks for."""
     places = [finding for finding in findings if finding.subject == "digits"]
@@ -46,13 +58,14 @@ def nothing_serves(params: Parameters) -> UserError:
     )
 
 
-def fall_back_offline(root: Path) -> None:
-    """Write the profile `offline` into params.yaml, and say so in one loud line."""
+def fall_back_offline(root: Path, told: TextIO) -> None:
+    """Write the profile `offline` into params.yaml, and say so in one loud line on `told`."""
     apply_profile("offline", root)
     print(
         "\n*** NO DATA SOURCE ANSWERS: params.yaml now asks for the EMBEDDED digits (see `git diff`). To get MNIST "
         "later: set REPROGAN_MNIST_MIRROR to a URL or folder with its four files, run `git checkout params.yaml`, "
         "then `make repro`. ***\n",
+        file=told,
         flush=True,
     )
 

@@ -1,74 +1,106 @@
-"""The closing table of `make repro`: what came out, how fast, where to look."""
+"""What came out: each variant's data, budget, scores and speed. The closing table of `make repro`."""
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reprogan.config import Parameters
+from reprogan.config import ENCODERS, NO_REFERENCE, Parameters, Variant
+from reprogan.errors import UserError
+from reprogan.report.scores import SCORES, Score
+from reprogan.versions import read_scores
+
+READERS = "encoders"
+"""The table of variants that make no images."""
+KEYS = (
+    "frechet_distance", "precision", "recall", "coverage", "reverse_kl", "modes_covered", "high_quality_share",
+    "accuracy", "negative_log_likelihood", "inception_score", "conditional_accuracy", "attribute_distance",
+    "retrieval_accuracy", "named_accuracy", "l1", "psnr", "ssim", "reconstruction_error", "negative_elbo",
+)  # fmt: skip
+"""The scores that one screen has room for; the first that a table has says which of its variants is best."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One variant's line; a value that is not there is an empty string."""
+    """One variant; None or {} for what is not there. `table` is the name of the data that it makes more of."""
 
     variant: str
-    data: str
-    images_seen: str
-    scores: str
-    speed: str
+    table: str
+    data: str | None
+    images_seen: int | None
+    images_per_second: float | None
+    scores: dict[str, Any]
 
 
 def rows(params: Parameters, root: Path) -> list[Row]:
-    """A row a variant, from `models/`, `metrics/` and, for images/s, what the last training here left behind."""
-    return [_row(name, root) for name in params.variants]
+    """A row a variant, from `models/`, `scores/` and, for images/s, what the last training here left behind."""
+    return [_row(name, params, root) for name in params.variants]
 
 
-def _row(name: str, root: Path) -> Row:
-    metrics = _json(root / "metrics" / f"{name}.json")
+def _row(name: str, params: Parameters, root: Path) -> Row:
+    variant = params.variant(name)
     model = _json(root / "models" / name / "model.json")
     done = _json(root / ".reprogan/live" / name / "done.json")
+    made_here = done and _made_here(root / "models" / name, done)
     return Row(
         variant=name,
-        data=str(model.get("data", "")),
-        images_seen=f"{model['images_seen']:,}" if model else "not trained",
-        scores=_scores(metrics),
-        speed=f"{done['images_per_second']:,.0f}" if done and _made_here(root / "models" / name, done) else "",
+        table=READERS if variant.system in ENCODERS else _compared_in(variant),
+        data=model.get("data"),
+        images_seen=model.get("images_seen"),
+        images_per_second=done["images_per_second"] if made_here else None,
+        scores=read_scores(root, name) or {},
     )
 
 
-def _scores(metrics: dict[str, Any]) -> str:
-    if "accuracy" in metrics:
-        return f"accuracy {100 * metrics['accuracy']:.2f} %"
-    parts = []
-    if "modes_covered" in metrics:
-        parts.append(f"{metrics['modes_covered']} of {metrics['modes']} modes, reverse KL {metrics['reverse_kl']:.2g}")
-    if "frechet_distance" in metrics:
-        parts.append(f"Fréchet {metrics['frechet_distance']:.3g} (floor {metrics['frechet_floor']:.2g})")
-    if "inception_score" in metrics:
-        parts.append(f"inception {metrics['inception_score']:.2f} (real {metrics['inception_score_real']:.2f})")
-        parts.append(f"class entropy {metrics['class_entropy']:.2f} of {metrics['class_entropy_max']:.2f}")
-    if "attribute_distance" in metrics:
-        floor = metrics["attribute_distance_floor"]
-        parts.append(f"attributes {100 * metrics['attribute_distance']:.0f} % apart (floor {100 * floor:.0f})")
-    if "l1" in metrics:
-        parts.append(f"L1 {metrics['l1']:.3f}, PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}")
-    if "retrieval_accuracy" in metrics:
-        among = f"{100 * metrics['retrieval_accuracy']:.1f} % of captions found among {metrics['retrieval_among']}"
-        parts.append(among)
-    if "named_accuracy" in metrics:
-        chance = 100 * metrics["named_accuracy_chance"]
-        parts.append(f"{100 * metrics['named_accuracy']:.0f} % of what they name (chance {chance:.0f})")
-    if "conditional_accuracy" in metrics:
-        parts.append(f"{100 * metrics['conditional_accuracy']:.1f} % of the class asked for")
-    if "high_quality_share" in metrics:
-        parts.append(f"{100 * metrics['high_quality_share']:.1f} % near a centre")
-    if "negative_elbo" in metrics:
-        parts.append(f"negative ELBO {metrics['negative_elbo']:.1f}")
-    elif "reconstruction_error" in metrics:
-        parts.append(f"reconstruction error {metrics['reconstruction_error']:.2g}")
-    return ", ".join(parts) or "not evaluated"
+def _compared_in(variant: Variant) -> str:
+    """The name of what a variant's scores are read against, which those that compare have in common."""
+    return variant.data if variant.reference == NO_REFERENCE else Path(variant.reference).stem
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The rows that stand in one table, the best first, and the scores that it has columns for."""
+
+    name: str
+    scores: tuple[Score, ...]
+    rows: tuple[Row, ...]
+
+
+def grouped(all_rows: list[Row]) -> list[Grouped]:
+    """A group a data set, and one of the encoders, in the order of params.yaml.
+
+    The first score of each group says which of its variants is best; those without it come last, as they came.
+    """
+    groups, known = [], {score.key: score for score in SCORES}
+    for name in dict.fromkeys(row.table for row in all_rows):
+        found = [row for row in all_rows if row.table == name]
+        scores = tuple(known[key] for key in KEYS if any(key in row.scores for row in found))
+        groups.append(Grouped(name, scores, tuple(sorted(found, key=_place(scores[0])) if scores else found)))
+    return sorted(groups, key=lambda group: group.name == READERS)
+
+
+def _place(score: Score) -> Callable[[Row], float]:
+    sign = -1 if score.better == "higher" else 1
+    return lambda row: sign * row.scores[score.key] if score.key in row.scores else math.inf
+
+
+def as_json(all_rows: list[Row]) -> str:
+    """All of it, every score of scores.json among it, as JSON by variant; null for what is not there."""
+    return json.dumps(
+        {
+            row.variant: {
+                "data": row.data,
+                "images_seen": row.images_seen,
+                "images_per_second": row.images_per_second,
+                "scores": row.scores or None,
+            }
+            for row in all_rows
+        },
+        indent=2,
+    )
 
 
 def _made_here(model: Path, done: dict[str, Any]) -> bool:
@@ -78,4 +110,7 @@ def _made_here(model: Path, done: dict[str, Any]) -> bool:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        return json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path}: damaged: not JSON ({error}); remove it, then run `dvc repro`") from error
