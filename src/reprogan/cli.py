@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -105,11 +106,16 @@ def set_(assignments: tuple[str, ...]) -> None:
 @in_repository
 def publish(params: Parameters, variants: tuple[str, ...]) -> None:
     """Make MLflow say what DVC holds, for all variants or those named. Twice in a row adds nothing."""
+    from reprogan.progress import tracked
     from reprogan.tracking.publish import publish as publish_variants
 
     for name in variants:
         params.variant(name)
-    for published in publish_variants(params, Path.cwd(), list(variants) or None):
+
+    def watch(names: list[str]) -> Iterator[str]:
+        return tracked(names, len(names), "publishing")
+
+    for published in publish_variants(params, Path.cwd(), list(variants) or None, watch):
         click.echo(published)
 
 

@@ -21,6 +21,7 @@ from reprogan.evaluation.extractors import Extracted, Extractor, blocks_of, extr
 from reprogan.evaluation.inputs import ALL, chosen_rows, extractor_for, rows_seen, there_and_back
 from reprogan.evaluation.neighbours import Balls, nearest, on_sphere
 from reprogan.evaluation.quality import Real, quality, real_side
+from reprogan.progress import tracked
 
 
 @dataclass(frozen=True)
@@ -156,4 +157,5 @@ def _all_of(extractor: Extractor, data_path: Path, split: hdf5.Split, size: int 
     """What the extractor makes of every image of a split; no more than a block of them is in memory."""
     with h5py.File(data_path) as file:
         images = file[f"{split}/images"]
-        return extract(extractor, (there_and_back(block, size) for block in blocks_of(images)))
+        blocks = (there_and_back(block, size) for block in blocks_of(images))
+        return extract(extractor, tracked(blocks, len(images), f"reading {split} images", len))

@@ -33,6 +33,7 @@ from reprogan.evaluation.reconstruction import reconstruction_scores
 from reprogan.evaluation.reference import Reference, load_reference
 from reprogan.evaluation.text import score_captions, text_scores
 from reprogan.evaluation.translation import translation_scores
+from reprogan.progress import tracked
 from reprogan.sampling.pictures import grid, save_png
 
 # What `dvc metrics diff` shows, rounded: the scores that decisions hang on. All of them are in scores.json.
@@ -198,7 +199,8 @@ def scored_rows(total: int, reference: Reference, evaluation: Evaluation) -> Ten
 def read_images(images: h5py.Dataset | Tensor, rows: Tensor, data: hdf5.Description, extractor: Extractor) -> Extracted:
     """What the extractor makes of some rows of `images` uint8 (N, C, H, W), brought to the data's size."""
     height, width = data.image_shape[1:]
-    return extract(extractor, (at_size(block, height, width) for block in blocks_of(images, rows)))
+    blocks = (at_size(block, height, width) for block in blocks_of(images, rows))
+    return extract(extractor, tracked(blocks, len(rows), "reading samples", len))
 
 
 def _numbers(all_scores: list[dict[str, Any]]) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ from reprogan.errors import UserError
 from reprogan.models.latents import classes_of, draw_latents, labels_in_turn
 from reprogan.models.latents import told as network_told
 from reprogan.models.trained import Trained
+from reprogan.progress import tracked
 from reprogan.training.randomness import Randomness
 
 BLOCK = 100  # images computed together; a kernel's sums may differ with the batch size, so it is always the same
@@ -73,7 +74,7 @@ def stream(blocks: Iterator[Tensor], count: int, file: h5py.Group) -> None:
     """Write the `count` images of the blocks to the dataset `images` of a sample set, block by block."""
     images = None
     position = 0
-    for block in blocks:
+    for block in tracked(blocks, count, "drawing", len):
         if images is None:
             images = file.create_dataset("images", (count, *block.shape[1:]), block.numpy().dtype)
         images[position : position + len(block)] = block.numpy()

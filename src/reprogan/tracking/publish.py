@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,9 +55,15 @@ class _Made:
     live: dict[str, Any] | None  # what training said at its end, with the fingerprint of its run
 
 
-def publish(params: Parameters, root: Path, variants: Sequence[str] | None = None) -> list[Published]:
+def publish(
+    params: Parameters,
+    root: Path,
+    variants: Sequence[str] | None = None,
+    watch: Callable[[list[str]], Iterable[str]] = iter,
+) -> list[Published]:
     """Make MLflow show each of `variants` (None: all that are trained, sampled and scored) of the repository `root`.
 
+    `watch` hands on their names as they are published, for whoever shows how far that is.
     Raises UserError for an unknown variant or one that is not made yet, TrackingFailed if MLflow fails.
     """
     names = list(variants) if variants is not None else [name for name in params.variants if not _missing(root, name)]
@@ -73,7 +79,9 @@ def publish(params: Parameters, root: Path, variants: Sequence[str] | None = Non
     with connect(repository_root()) as tracking, FileLock(scratch / "publish.lock", timeout=_LOCK_SECONDS):
         commit = lineage.git_commit(root)
         locked = lineage.locked_stages(root)
-        return [_publish_one(tracking, params, _made(params, root, name), root, commit, locked) for name in names]
+        return [
+            _publish_one(tracking, params, _made(params, root, name), root, commit, locked) for name in watch(names)
+        ]
 
 
 def _publish_one(
