@@ -106,3 +106,27 @@ def test_a_second_repro_meanwhile_says_one_clear_thing(project, pipeline, wait_u
     assert process.wait(120) == 0  # the first one did not notice
     expected = {name: digest for name, digest in pipeline.digests.items() if name.startswith("models/gan/")}
     assert project.digests("models/gan") == expected
+
+
+@pytest.mark.parametrize("stage", ["reference@digits", "evaluate@dcgan"])
+def test_a_stage_without_checkpoints_leaves_nothing_half_written(project, pipeline, wait_until, stage):
+    """Killed as its own process begins to work; run again it makes the same files."""
+    project.forget(stage)
+    kind, _, name = stage.partition("@")
+    outs = {"reference": [f"data/references/{name}.h5"], "evaluate": [f"scores/{name}", f"metrics/{name}.json"]}[kind]
+    for out in outs:
+        assert project.digests(out) == {}
+    command = [sys.executable, "-m", "dvc", "repro", "-s", stage]
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=project.root, env=project.environment(), start_new_session=True, **options)
+    assert wait_until(lambda: any(f"stages/{kind}.py" in line for line in project.processes()), 60)
+    wait_until(lambda: False, random.Random(stage).uniform(0.5, 2.0))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert wait_until(lambda: not project.processes(), 10)
+
+    project.dvc("repro", "-s", stage)
+    expected = {file: digest for file, digest in pipeline.digests.items() if file.startswith(tuple(outs))}
+    assert {file: digest for out in outs for file, digest in project.digests(out).items()} == expected
+    left = [path.name for out in outs for path in (project.root / out).parent.glob(".*.part")]
+    assert left == []
