@@ -274,7 +274,8 @@ class Project:
         lock = self.lock()
         for stage in stages:
             for out in lock["stages"].pop(stage)["outs"]:
-                shutil.rmtree(self.root / out["path"], ignore_errors=True)
+                path = self.root / out["path"]
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         (self.root / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
         shutil.rmtree(self.root / ".dvc/cache/runs", ignore_errors=True)
 
