@@ -6,6 +6,7 @@ and it loads the project's code itself: outputs are those of `dvc repro`, byte f
 it need not parse again after each stage (lockfile.py).
 """
 
+import atexit
 import json
 import os
 import runpy
@@ -49,7 +50,18 @@ class Stage:
         script = self.arguments[0]
         sys.argv = list(self.arguments)
         sys.path.insert(0, str(Path(script).resolve().parent))
-        runpy.run_path(script, run_name="__main__")
+        status: object = None
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            status = end.code
+        if (status is None or isinstance(status, int)) and "mlflow" not in sys.modules:
+            # With torch loaded, taking all objects down one by one takes longer than many a stage; MLflow wants that.
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(status or 0))
+        sys.exit(status)  # type: ignore[arg-type]
 
 
 def hand_over() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _NICENESS = 10  # training goes first
-_HEAD_START_SECONDS = 30.0  # for a shorter training it is not worth the 6 seconds of a core that MLflow takes to start
+_HEAD_START_SECONDS = 60.0  # for a shorter training it is not worth the 6 seconds of a core that MLflow takes to start
 _POLL_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 _LAST_SECONDS = 8.0  # to log the rest once training has ended
