@@ -50,13 +50,13 @@ class ByChannel(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Features (N, C · D)."""
-        channels = (channel.contiguous(memory_format=torch.channels_last) for channel in images.split(1, 1))
-        return torch.cat([self.classifier.features(channel) for channel in channels], 1)  # type: ignore[operator]
+        channels = images.reshape(-1, 1, *images.shape[2:]).contiguous(memory_format=torch.channels_last)
+        return self.classifier.features(channels).reshape(len(images), -1)  # type: ignore[operator]
 
     def head(self, features: Tensor) -> Tensor:
         """Logits (N, C · K)."""
         head: nn.Linear = self.classifier.head  # type: ignore[assignment]
-        return torch.cat([head(part) for part in features.split(head.in_features, 1)], 1)
+        return head(features.reshape(-1, head.in_features)).reshape(len(features), -1)
 
 
 def load_extractor(folder: Path) -> Extractor:
