@@ -121,7 +121,7 @@ class _Array:
 
     def __init__(self, path: Path, channels: int) -> None:
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = np.load(path, mmap_mode="r")
         except (ValueError, EOFError, OSError) as error:
             raise UserError(f"{path}: no array ({str(error).splitlines()[0]}); expected uint8 (N, C, H, W)") from None
         if array.dtype != np.uint8 or array.ndim not in (3, 4):

@@ -112,5 +112,7 @@ def test_metrics_and_plots_are_declared(project):
         "reconstruction",
     }
     for title, drawn in plots.items():
-        if title != "gradient norms":  # of variants that the tiny pipeline does without
+        if title in images:
+            assert [one["type"] for one in drawn] == (["image"] if (project.root / title).is_file() else [])
+        elif title != "gradient norms":  # of variants that the tiny pipeline does without
             assert drawn and drawn[0]["content"], title

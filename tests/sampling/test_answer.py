@@ -114,7 +114,7 @@ def test_data_are_the_bytes_of_the_stage(models, load, tmp_path, name):
     hdf5.write(data, name="noise", classes=("0",), sources={}, train=split, test=split)
     compute = Compute(device="cpu", precision="float32", threads=1, isa="native", channels_last=False)
     view = View(size=None, classes=None, per_class=None)
-    sample_variant(models / name, data, view, Sampling(seed=5, count=110), compute, tmp_path / "samples")
+    sample_variant(models / name, data, view, Sampling(seed=5, count=110), 1, compute, tmp_path / "samples")
     write_answer(load(name), Asked(110, 5), tmp_path / "asked.h5")
     assert (tmp_path / "asked.h5").read_bytes() == (tmp_path / "samples/samples.h5").read_bytes()
 

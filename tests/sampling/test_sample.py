@@ -76,7 +76,7 @@ def torch_settings():
 
 def sample(folder: Path, name: str, out: str = "out", view: View = ALL, data: str = "digits.h5") -> Path:
     sampling = Sampling(seed=3, count=250)
-    sample_variant(folder / name, folder / data, view, sampling, COMPUTE, folder / out / name)
+    sample_variant(folder / name, folder / data, view, sampling, 1, COMPUTE, folder / out / name)
     return folder / out / name
 
 

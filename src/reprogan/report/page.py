@@ -19,7 +19,10 @@ from reprogan.report.scores import SCORES, Score, count, few, figure, percent, s
 _KINDS = {"autoencoder": "Reconstructions", "pix2pix": "Translations", "stackgan": "Images of captions"}
 TEMPLATE = Path(__file__).with_name("template.html.jinja")
 REPORT = Path("report/index.html")
-_NOT_IN_TABLES = ("frechet_relative", "diversity", "nearer_than_half", "noise_spread", "modes_covered", "reverse_kl")
+_NOT_IN_TABLES = (
+    "frechet_relative", "density", "diversity", "class_entropy", "nearer_than_half", "noise_spread", "modes_covered",
+    "reverse_kl",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def _save_served(
     from mlflow.models import Model
 
     signature, example = _signature(description)
-    own = target.with_name("own")  # without the models of further training seeds
+    own = target.parent / "own" / folder.name  # without the models of further training seeds
     shutil.copytree(folder, own, ignore=shutil.ignore_patterns("seeds"))
     mlflow.pyfunc.save_model(
         target,
