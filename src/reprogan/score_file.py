@@ -13,15 +13,13 @@ from PIL import Image
 from reprogan.config import PARAMS_FILE, REFERENCES, Parameters
 from reprogan.data.faces.sources import Unreadable, open_source
 from reprogan.errors import UserError
-from reprogan.evaluation.extractors import blocks_of, extract
-from reprogan.evaluation.inputs import at_size, extractor_for, fits, warn_of_few
+from reprogan.evaluation.inputs import extractor_for, fits, warn_of_few
 from reprogan.evaluation.memorisation import find_copies, memorised
 from reprogan.evaluation.modes import stacked_modes
 from reprogan.evaluation.neighbours import on_sphere
 from reprogan.evaluation.quality import quality
 from reprogan.evaluation.reference import load_reference
-from reprogan.evaluation.score import scored_rows
-from reprogan.progress import tracked
+from reprogan.evaluation.score import read_images, scored_rows
 
 
 class Images(Protocol):
@@ -56,8 +54,7 @@ def score_file(path: Path, name: str, params: Parameters, root: Path) -> dict[st
             )
         rows = scored_rows(len(images), reference, evaluation)
         read = torch.arange(len(images)) if extractor.stacked else rows
-        blocks = (at_size(some, height, width) for some in blocks_of(images, read))
-        everything = extract(extractor, tracked(blocks, len(read), f"reading {path.name}", len))
+        everything = read_images(images, read, data, extractor)
         total = len(images)
     found = everything[rows] if extractor.stacked else everything
     scores = quality(found, reference.real, evaluation.seed, str(path))
