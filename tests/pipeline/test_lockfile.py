@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import modify_yaml
+from dvc.dependency.param import read_param_file
+from dvc.fs import LocalFileSystem
+from dvc.utils.serialize import YAMLFileCorruptedError, modify_yaml
 
 from reprogan import lockfile as module
-from reprogan.lockfile import LockFile
+from reprogan.lockfile import LockFile, ParameterFiles
 
 COMMITTED = (Path(__file__).parents[2] / "dvc.lock").read_text().partition("  sample@")[0]  # its first stages
 ODD = {
@@ -121,3 +123,39 @@ def test_only_the_stage_that_changed_is_turned_into_text(tmp_path, monkeypatch):
     with kept.modify() as data:
         changes(data, 0)
     assert parsed == [] and written == [[], ["train@gan"], ["train@new0"]]
+
+
+@pytest.fixture
+def parameters(tmp_path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text("a: {rate: 2e-4, betas: [0.5, 0.9]}\nb: &b [1]\nc: *b\n")
+    return path
+
+
+@pytest.mark.parametrize("flatten", [True, False])
+@pytest.mark.parametrize("keys", [None, ["a"], ["a.betas", "b", "c", "not.there"]])
+def test_parameters_are_what_dvc_reads(parameters, keys, flatten, monkeypatch):
+    kept = ParameterFiles()
+    for text in (None, "a: {rate: 3, betas: []}\nb: no\nc: 1\n"):
+        if text:
+            parameters.write_text(text)
+        wanted = read_param_file(LocalFileSystem(), str(parameters), keys, flatten=flatten)
+        first = kept.read(LocalFileSystem(), str(parameters), keys, flatten=flatten)
+        assert first == wanted
+        if "a" in first:
+            first["a"]["rate"] = "changed by the caller"
+        assert kept.read(LocalFileSystem(), str(parameters), keys, flatten=flatten) == wanted
+    monkeypatch.setattr(module, "read_param_file", lambda *_: pytest.fail("read again"))
+    assert kept.read(LocalFileSystem(), str(parameters), keys, flatten=flatten) == wanted
+
+
+def test_parameters_that_cannot_be_read_fail_as_in_dvc(parameters):
+    kept = ParameterFiles()
+    parameters.write_text("a: [")
+    for read in (read_param_file, kept.read):
+        with pytest.raises(YAMLFileCorruptedError):
+            read(LocalFileSystem(), str(parameters), ["a"], flatten=True)
+    parameters.unlink()
+    for read in (read_param_file, kept.read):
+        with pytest.raises(FileNotFoundError):
+            read(LocalFileSystem(), str(parameters), ["a"], flatten=True)
