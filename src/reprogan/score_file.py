@@ -3,33 +3,19 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
-import torch
 from PIL import Image
 
 from reprogan.config import PARAMS_FILE, REFERENCES, Parameters
 from reprogan.data.faces.sources import Unreadable, open_source
 from reprogan.errors import UserError
-from reprogan.evaluation.inputs import extractor_for, fits, warn_of_few
-from reprogan.evaluation.memorisation import find_copies, memorised
-from reprogan.evaluation.modes import stacked_modes
-from reprogan.evaluation.neighbours import on_sphere
-from reprogan.evaluation.quality import quality
+from reprogan.evaluation.extractors import Rows
+from reprogan.evaluation.images import beside_scores, score_images
+from reprogan.evaluation.inputs import extractor_for, fits
 from reprogan.evaluation.reference import load_reference
-from reprogan.evaluation.score import read_images, scored_rows
-
-
-class Images(Protocol):
-    """Images uint8 (N, C, H, W) of which some are read at a time."""
-
-    shape: tuple[int, ...]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: slice) -> np.ndarray: ...
 
 
 def score_file(path: Path, name: str, params: Parameters, root: Path) -> dict[str, Any]:
@@ -52,38 +38,14 @@ def score_file(path: Path, name: str, params: Parameters, root: Path) -> dict[st
                 f"{path}: images are {images.shape}; expected (N, {', '.join(map(str, wanted))}) as {name} has them; "
                 "scale them"
             )
-        rows = scored_rows(len(images), reference, evaluation)
-        read = torch.arange(len(images)) if extractor.stacked else rows
-        everything = read_images(images, read, data, extractor)
+        scored = score_images(images, data, extractor, reference, evaluation, str(path))
         total = len(images)
-    found = everything[rows] if extractor.stacked else everything
-    scores = quality(found, reference.real, evaluation.seed, str(path))
-    if extractor.stacked:
-        scores |= stacked_modes(everything.logits, reference.logits["train"], len(data.classes), evaluation.seed)
-    n_fake, n_real, dimensions = len(rows), len(reference.apart), found.features.shape[1]
-    warn_of_few(str(path), n_fake, dimensions)
-    copies = find_copies(on_sphere(found.features), reference.train)
-    return (
-        scores
-        | memorised(copies, reference.apart)
-        | {
-            "floors": reference.floors(n_fake),
-            "n_fake": n_fake,
-            "n_given": total,
-            "n_real": n_real,
-            "n_train": len(reference.train),
-            "data": data.name,
-            "reference": name,
-            "extractor": extractor.description.variant,
-            "extractor_sha256": extractor.sha256,
-            "feature_dimensions": dimensions,
-            "dead_features": reference.real.dead_features,
-        }
-    )
+    beside = beside_scores(scored, scored.copies(reference), extractor, reference, data_path, str(path))
+    return scored.scores | beside | {"n_given": total, "data": data.name, "reference": name}
 
 
 @contextmanager
-def _open(path: Path, channels: int) -> Iterator[Images]:
+def _open(path: Path, channels: int) -> Iterator[Rows]:
     with ExitStack() as stack:
         if path.suffix in (".h5", ".hdf5") and path.is_file():
             yield stack.enter_context(_hdf5(path))
@@ -98,7 +60,7 @@ def _open(path: Path, channels: int) -> Iterator[Images]:
 
 
 @contextmanager
-def _hdf5(path: Path) -> Iterator[Images]:
+def _hdf5(path: Path) -> Iterator[Rows]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-import h5py
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +16,17 @@ from reprogan.models.trained import Description, load, main_weights
 # Fixed, because kernels are chosen by the batch's size: another block could change the last bits of a feature. Few, so
 # that what the layers make of them stays in the caches: on faces, three times as fast as 500.
 BLOCK = 50
+
+
+class Rows(Protocol):
+    """Images uint8 (N, C, H, W) that can be read some at a time: a tensor, a dataset of a file, a folder's pictures."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ def extract(extractor: Extractor, blocks: Iterable[Tensor]) -> Extracted:
     return found
 
 
-def blocks_of(images: h5py.Dataset | Tensor, rows: Tensor | None = None) -> Iterator[Tensor]:
+def blocks_of(images: Rows, rows: Tensor | None = None) -> Iterator[Tensor]:
     """`images` (N, C, H, W), uint8, or those of the rising `rows`, in blocks; from a file little more is in memory."""
     for start in range(0, len(images) if rows is None else len(rows), BLOCK):
         if rows is None:

@@ -44,6 +44,7 @@ def balls(features: Tensor, name: str = "features", k: int = NEIGHBOURS) -> Ball
     points = on_sphere(features)
     radii, total = [], 0.0
     for first, distances in _blocks(points, points):
+        threshold(distances, _rounding(points), 0.0, inplace=True)  # no roots of what rounding left below zero
         total += float(np.sqrt(distances.numpy()).sum(dtype=np.float64))
         columns = torch.arange(distances.shape[1])
         distances[first + columns, columns] = torch.inf  # not of itself
@@ -149,13 +150,14 @@ def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
 def _blocks(points: Tensor, others: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Squared distances float32 (M, n) of all M `others` to a few points at a time, and where the few begin."""
     points, others = points.to(torch.float32), others.to(torch.float32)
-    lengths, rounding = others.square().sum(1, keepdim=True), _rounding(points)
+    lengths = others.square().sum(1, keepdim=True)
+    of_length_1 = bool((lengths > 0.5).all())  # else some are zeros
     for first in range(0, len(points), _POINTS):
         some = points[first : first + _POINTS]
-        distances = products(others, -2 * some, some.square().sum(1)).add_(lengths)
-        yield first, threshold(distances, rounding, 0.0, inplace=True)
+        distances = products(others, -2 * some, some.square().sum(1) + float(of_length_1))
+        yield first, distances if of_length_1 else distances.add_(lengths)
 
 
 def _rounding(points: Tensor) -> float:
     """How far a squared distance in float32 may be off, of vectors (N, D) of length 1."""
-    return float((points.shape[1] + 4) * 2.0**-23)
+    return float((points.shape[1] + 8) * 2.0**-23)

@@ -1,8 +1,7 @@
 """The scores of one variant: a plain dict, all of it for `scores/<variant>/`, a few for `metrics/<variant>.json`."""
 
 import json
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,14 @@ from reprogan.atomic import write_atomically
 from reprogan.config import ENCODERS, Evaluation, Variant, View
 from reprogan.data import hdf5
 from reprogan.evaluation.attributes import read_options
-from reprogan.evaluation.extractors import Extracted, Extractor, blocks_of, extract, load_extractor
-from reprogan.evaluation.inputs import (
-    ALL,
-    at_size,
-    chosen,
-    extractor_for,
-    open_samples,
-    sample_sets,
-    some_of,
-    warn_of_few,
-)
-from reprogan.evaluation.memorisation import find_copies, memorised
-from reprogan.evaluation.modes import score_points, stacked_modes
-from reprogan.evaluation.neighbours import on_sphere
-from reprogan.evaluation.quality import quality
+from reprogan.evaluation.extractors import Extractor, blocks_of, extract, load_extractor
+from reprogan.evaluation.images import ScoredImages, beside_scores, score_images
+from reprogan.evaluation.inputs import ALL, at_size, chosen, extractor_for, open_samples, sample_sets
+from reprogan.evaluation.modes import score_points
 from reprogan.evaluation.reconstruction import reconstruction_scores
 from reprogan.evaluation.reference import Reference, load_reference
 from reprogan.evaluation.text import score_captions, text_scores
 from reprogan.evaluation.translation import translation_scores
-from reprogan.progress import tracked
 from reprogan.sampling.pictures import grid, save_png
 
 # What `dvc metrics diff` shows, rounded: the scores that decisions hang on. All of them are in scores.json.
@@ -115,47 +102,21 @@ def score_generator(
             for group in sample_sets(file)
         ]
         first = sets[0]
-        found = find_copies(first.points, reference.train)
-        pairs = found.closest()
+        copies = first.copies(reference)
+        pairs = copies.closest()
         shown = torch.stack([torch.from_numpy(file["images"][int(first.rows[sample])]) for sample, _ in pairs])
         more = reconstruction_scores(file, data_path, view)
     trained_on = hdf5.read(data_path, "train", reference.train_rows[[image for _, image in pairs]].numpy()).images
-    n_fake, n_real = len(first.rows), len(reference.apart)
-    dimensions = reference.train.shape[1]
-    warn_of_few(str(samples_path), n_fake, dimensions)
-    warn_of_few(f"{data_path}: test", n_real, dimensions)
-    copied = memorised(found, reference.apart)
-    if not copied:
-        print(
-            f"reprogan: {data_path}: every held-out image is a training image as well; memorisation cannot be told",
-            file=sys.stderr,
-        )
-    scores = first.scores | more | copied
+    scores = first.scores | more
+    scores |= beside_scores(first, copies, extractor, reference, data_path, str(samples_path))
     scores |= {
-        "floors": reference.floors(n_fake),
         "sets": _numbers([one.scores for one in sets]),
-        "n_real": n_real,
-        "n_fake": n_fake,
-        "n_train": len(reference.train),
-        "extractor": extractor.description.variant,
-        "extractor_sha256": extractor.sha256,
-        "feature_dimensions": dimensions,
-        "dead_features": reference.real.dead_features,
         "data": data.name,
         "reference": reference_path.stem,
     }
     if view.classes is not None:
         scores["real_classes"] = list(view.classes)
     return Scored(scores, torch.stack([at_size(shown, *data.image_shape[1:]), torch.from_numpy(trained_on)]))
-
-
-@dataclass(frozen=True)
-class _Set:
-    """One sample set: its scores, the rows of it that were scored, and where these lie on the unit sphere (N, D)."""
-
-    scores: dict[str, Any]
-    rows: Tensor
-    points: Tensor
 
 
 def _score_set(
@@ -166,41 +127,18 @@ def _score_set(
     reference: Reference,
     evaluation: Evaluation,
     name: str,
-) -> _Set:
-    """Score one sample set, a group of a samples file, as errors call it `name`."""
-    images = group["images"]
-    rows = scored_rows(len(images), reference, evaluation)
-    if extractor.stacked:  # modes are counted among all samples
-        everything = read_images(images, torch.arange(len(images)), data, extractor)
-        found = everything[rows]
-    else:
-        found = read_images(images, rows, data, extractor)
-    scores = quality(found, reference.real, evaluation.seed, name)
-    if extractor.stacked:
-        scores |= stacked_modes(everything.logits, reference.logits["train"], len(data.classes), evaluation.seed)
+) -> ScoredImages:
+    """Score one sample set, a group of a samples file, as errors call it `name`, with all that its images are told."""
+    scored = score_images(group["images"], data, extractor, reference, evaluation, name)
+    scores, rows, logits = dict(scored.scores), scored.rows, scored.found.logits
     if "asked_for" in group:
         asked_for = torch.from_numpy(group["asked_for"][()])[rows]
-        scores["conditional_accuracy"] = int((found.logits.argmax(1) == asked_for).sum()) / len(rows)
+        scores["conditional_accuracy"] = int((logits.argmax(1) == asked_for).sum()) / len(rows)
     if data.source_channels:
         scores |= translation_scores(group, torch.from_numpy(hdf5.read(data_path, "test").images))
     if data.vocabulary:
-        scores |= text_scores(group, rows, found.logits, reference.logits["test"], data_path, evaluation)
-    return _Set(scores, rows, on_sphere(found.features))
-
-
-def scored_rows(total: int, reference: Reference, evaluation: Evaluation) -> Tensor:
-    """The rows int64 (n,), rising, of `total` samples that are scored: as many as the floor can have, or all.
-
-    By a seeded permutation, for samples may come in the order of their classes.
-    """
-    return some_of(total, len(reference.floor_side.features), evaluation.seed, "evaluation samples").sort().values
-
-
-def read_images(images: h5py.Dataset | Tensor, rows: Tensor, data: hdf5.Description, extractor: Extractor) -> Extracted:
-    """What the extractor makes of some rows of `images` uint8 (N, C, H, W), brought to the data's size."""
-    height, width = data.image_shape[1:]
-    blocks = (at_size(block, height, width) for block in blocks_of(images, rows))
-    return extract(extractor, tracked(blocks, len(rows), "reading samples", len))
+        scores |= text_scores(group, rows, logits, reference.logits["test"], data_path, evaluation)
+    return replace(scored, scores=scores)
 
 
 def _numbers(all_scores: list[dict[str, Any]]) -> dict[str, list[float]]:

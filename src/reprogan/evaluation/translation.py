@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from reprogan.evaluation.extractors import BLOCK
-
+_BLOCK = 8  # images: what is made of them stays in the caches
 _WINDOW = 11  # pixels a side
 _SIGMA = 1.5
 _STABILISERS = (0.01**2, 0.03**2)
@@ -25,8 +24,8 @@ def translation_scores(samples: h5py.Group, truths: Tensor) -> dict[str, Any]:
     images = samples["images"]
     count = min(len(images), len(truths))
     l1, psnr, ssim = 0.0, [], []
-    for start in range(0, count, BLOCK):
-        made = torch.from_numpy(images[start : min(start + BLOCK, count)]).to(torch.int64)
+    for start in range(0, count, _BLOCK):
+        made = torch.from_numpy(images[start : min(start + _BLOCK, count)]).to(torch.int64)
         wanted = truths[start : start + len(made)].to(torch.int64)
         difference = (made - wanted).flatten(1)
         l1 += float(difference.abs().sum())

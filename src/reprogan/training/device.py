@@ -1,9 +1,7 @@
 """The device a run computes on, set up so that it gives the same bits every time."""
 
-import ctypes
 import os
 import platform
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import torch
 
 from reprogan.config import PARAMS_FILE, Compute
 from reprogan.errors import UserError
+from reprogan.memory import keep_freed_memory
 
 
 def set_up_device(compute: Compute) -> torch.device:
@@ -33,7 +32,7 @@ def set_up_device(compute: Compute) -> torch.device:
     torch.backends.cuda.matmul.allow_tf32 = reduced
     torch.backends.cudnn.allow_tf32 = reduced
     if compute.device == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
     return torch.device(compute.device)
 
 
@@ -70,18 +69,3 @@ def cpu_name() -> str:
 def memory_format(compute: Compute) -> torch.memory_format:
     """The layout of four-dimensional weights and images."""
     return torch.channels_last if compute.channels_last else torch.contiguous_format
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed memory instead of handing it back to the kernel.
-
-    Every step allocates the same activations again; without this, each of them is mapped and zeroed page by page.
-    """
-    if sys.platform.startswith("linux"):
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        try:
-            libc = ctypes.CDLL("libc.so.6")
-        except OSError:  # another C library (musl): it has no such setting
-            return
-        libc.mallopt(m_mmap_threshold, 1 << 30)
-        libc.mallopt(m_trim_threshold, (1 << 31) - 1)

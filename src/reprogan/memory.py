@@ -1,0 +1,20 @@
+"""How the C library treats memory that is freed."""
+
+import ctypes
+import sys
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory instead of handing it back to the kernel.
+
+    Every step of a training and every block of a score allocates the same sizes again; without this, each of them is
+    mapped and zeroed page by page.
+    """
+    if sys.platform.startswith("linux"):
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        try:
+            libc = ctypes.CDLL("libc.so.6")
+        except OSError:  # another C library (musl): it has no such setting
+            return
+        libc.mallopt(m_mmap_threshold, 1 << 30)
+        libc.mallopt(m_trim_threshold, (1 << 31) - 1)
