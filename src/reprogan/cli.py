@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reprogan import cli_scores
+from reprogan import cli_models, cli_scores
 from reprogan.commands import HERE, JSON, in_repository
 from reprogan.config import Parameters, load
 from reprogan.entry import checkout_root, exit_status, pin_instruction_set, repository_root
@@ -176,7 +176,11 @@ def ui(params: Parameters, port: int) -> None:
     serve_ui(Path.cwd(), port)
 
 
-for _command in (cli_scores.score, cli_scores.summary, cli_scores.compare, cli_scores.bench, cli_scores.seeds):
+_COMMANDS = (
+    cli_scores.score, cli_scores.summary, cli_scores.compare, cli_scores.bench, cli_scores.seeds,
+    cli_models.promote, cli_models.rollback, cli_models.lineage, cli_models.verify, cli_models.serve, cli_models.hook,
+)  # fmt: skip
+for _command in _COMMANDS:
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from reprogan.comparison import Side
 from reprogan.config import PARAMS_FILE
 from reprogan.errors import UserError
 from reprogan.report.scores import SCORES
-from reprogan.tracking.lineage import LOCK_FILE
+from reprogan.tracking.provenance import LOCK_FILE
 
 _GIT_SECONDS = 20
 

@@ -83,7 +83,7 @@ def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
     repository: Any, server: str, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    from reprogan.tracking.lineage import sha256
+    from reprogan.tracking.provenance import sha256
     from reprogan.tracking.store import connect
 
     weights = sha256(repository.root / "models/gan/generator.safetensors")
@@ -112,7 +112,8 @@ def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
     (repository.root / "enough").unlink()
     training = start(repository.root, 1, sha256=weights)
     with connect(repository.root) as tracking:
-        shown = lambda: tracking.client.search_runs([tracking.experiment_id])  # noqa: E731
+        of_model = "tags.`reprogan.kind` = 'model'"
+        shown = lambda: tracking.client.search_runs([tracking.experiment_id], of_model)  # noqa: E731
         wait_for(lambda: any(run.info.status == "RUNNING" for run in shown()), 120)
         (repository.root / "enough").touch()
         assert training.wait(120) == 0

@@ -69,7 +69,9 @@ def test_what_was_published_can_be_seen(
         assert wait_until(lambda: all(word in text() for word in words), 60), (page, words, text())
 
     names = {one.variant: browser_name(repository, one.run_id) for one in published}
-    opens(f"experiments/{experiment}/runs", *names.values())
+    opens(f"experiments/{experiment}/runs", "pipeline ")
+    ((parent,),) = repository.rows("SELECT run_uuid FROM tags WHERE key = 'reprogan.kind' AND value = 'pipeline'")
+    opens(f"experiments/{experiment}/runs/{parent}", "Child runs", *names.values())
 
     gan, classifier = (next(one for one in published if one.variant == name) for name in ("gan", "cnn_classifier"))
     opens(f"experiments/{experiment}/runs/{gan.run_id}", "model.sha256", "objective.generator.learning_rate")
@@ -85,6 +87,8 @@ def test_what_was_published_can_be_seen(
     opens(f'compare-runs?runs={runs}&experiments=["{experiment}"]', *names.values())
     opens("models", "reprogan-gan", "reprogan-cnn_classifier")
     opens(f"models/{gan.model}", "Version 1")
+    opens(f"models/{gan.model}/versions/1", "Limits", "Make it again", "challenger")
+    assert wait_until(lambda: 120 in browser.execute_script(shown), 60), text()  # the card shows the grid
 
 
 def browser_name(repository: Any, run_id: str) -> str:

@@ -54,7 +54,9 @@ def score_variant(name: str, variant: Variant, evaluation: Evaluation, root: Pat
     Where it is trained from several seeds, `training` has the scores of each; those outside are of the first.
     """
     of_seeds = {
-        seed: _score_model(root / "models" / name / folder, root / "samples" / name / folder, variant, evaluation, root)
+        seed: score_samples(
+            root / "models" / name / folder, root / "samples" / name / folder, variant, evaluation, root
+        )
         for seed, folder in variant.seed_folders().items()
     }
     first, *others = of_seeds.values()
@@ -64,7 +66,11 @@ def score_variant(name: str, variant: Variant, evaluation: Evaluation, root: Pat
     return Scored(first.scores | {"training": {"seeds": list(of_seeds), **numbers}}, first.copies)
 
 
-def _score_model(model: Path, samples_folder: Path, variant: Variant, evaluation: Evaluation, root: Path) -> Scored:
+def score_samples(model: Path, samples_folder: Path, variant: Variant, evaluation: Evaluation, root: Path) -> Scored:
+    """The scores of one model of a variant by what `sample` drew from it, as its data asks for them.
+
+    `root` holds the prepared data, what they are read against and the extractor.
+    """
     data, samples = root / "data/processed" / f"{variant.data}.h5", samples_folder / "samples.h5"
     if variant.system == "contrastive":
         return Scored(score_captions(model, data, samples, evaluation))

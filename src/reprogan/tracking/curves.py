@@ -1,7 +1,8 @@
 """Points of curves between history.csv and MLflow: read whole lines, log in batches, each point once."""
 
 import csv
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,14 @@ def log_points(client: "MlflowClient", run_id: str, points: Iterable[Point], mod
     ]
     for start in range(0, len(metrics), _BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+
+
+def log_now(client: "MlflowClient", run_id: str, values: Mapping[str, float], step: int) -> None:
+    """Log what was measured just now, when training stood at `step`: with the time, and nothing can log it again."""
+    from mlflow.entities import Metric
+
+    now = round(1000 * time.time())
+    client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in values.items()])
 
 
 def logged_points(client: "MlflowClient", run_id: str, keys: Iterable[str]) -> set[Point]:

@@ -11,9 +11,9 @@ from urllib.request import url2pathname
 
 from reprogan.errors import UserError
 from reprogan.models.trained import DESCRIPTION, main_weights
-from reprogan.tracking.lineage import sha256
+from reprogan.tracking.provenance import sha256
 from reprogan.tracking.run import SHA256
-from reprogan.tracking.store import URI_VARIABLE, Tracking, connect, tracking_uri
+from reprogan.tracking.store import Tracking, connect, expect_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -29,13 +29,11 @@ def fetched(root: Path, uri: str) -> Iterator[Path]:
     Raises UserError for a URI of another form, what the store does not hold and weights that are not those published,
     TrackingFailed if MLflow fails.
     """
-    named = re.fullmatch(r"models:/([^/@\n]+)(?:@([^/@\n]+)|/([0-9]{1,9}|latest))", uri)
-    if named is None:
-        raise UserError(f"{uri!r}: expected models:/NAME@ALIAS or models:/NAME/VERSION, as models:/reprogan-dcgan/1")
-    _expect_store(root)
+    _parsed(uri)
+    expect_store(root)
     with tempfile.TemporaryDirectory() as temporary:
         with connect(root) as tracking:
-            version = _version(tracking, uri, *named.groups())
+            version = find_version(tracking, uri)
             folder = _files(tracking, uri, version, Path(temporary))
         expected = version.tags.get(SHA256)
         if expected and (found := sha256(main_weights(folder))) != expected:
@@ -45,16 +43,17 @@ def fetched(root: Path, uri: str) -> Iterator[Path]:
         yield folder
 
 
-def _expect_store(root: Path) -> None:
-    """Raise UserError where `connect` would make an empty database."""
-    uri = tracking_uri(root)
-    if uri.startswith("sqlite:"):
-        from sqlalchemy.engine import make_url
+def find_version(tracking: Tracking, uri: str) -> "ModelVersion":
+    """The version that `uri` names, as for `fetched`. Raises UserError where there is no such model or version."""
+    return _version(tracking, uri, *_parsed(uri))
 
-        if not Path(make_url(uri).database or ":memory:").is_file():
-            raise UserError(
-                f"{uri}: no tracking store there; `reprogan publish` makes one; {URI_VARIABLE} names another"
-            )
+
+def _parsed(uri: str) -> tuple[str, str | None, str | None]:
+    """Name, alias and number."""
+    named = re.fullmatch(r"models:/([^/@\n]+)(?:@([^/@\n]+)|/([0-9]{1,9}|latest))", uri)
+    if named is None:
+        raise UserError(f"{uri!r}: expected models:/NAME@ALIAS or models:/NAME/VERSION, as models:/reprogan-dcgan/1")
+    return named[1], named[2], named[3]
 
 
 def _version(tracking: Tracking, uri: str, name: str, alias: str | None, number: str | None) -> "ModelVersion":

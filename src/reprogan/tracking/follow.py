@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from reprogan.entry import repository_root
 from reprogan.tracking import run as runs
-from reprogan.tracking.curves import Point, log_points, read_history
+from reprogan.tracking.curves import Point, log_now, log_points, read_history
 from reprogan.tracking.store import Tracking, connect
 from reprogan.training.follower import TRACKING
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+    from reprogan.tracking.machine import Machine
 
 _NICENESS = 10  # training goes first
 _HEAD_START_SECONDS = 60.0  # for a shorter training it is not worth the 6 seconds of a core that MLflow takes to start
@@ -69,6 +71,7 @@ def follow(training: Training, tracking: Tracking, begun: threading.Event) -> No
     """Log the training's curves as they grow until it ends, and then how it ended."""
     run = _begin(training, tracking)
     begun.set()
+    machine = _machine(training)
     seen: set[Point] = set()
     while True:
         ended = training.has_ended()  # looked at first, so that the last rows are read after it
@@ -79,6 +82,8 @@ def follow(training: Training, tracking: Tracking, begun: threading.Event) -> No
         seen.update(points)
         if ended:
             break
+        if machine is not None:
+            log_now(tracking.client, run.info.run_id, machine.read(), max((point.step for point in points), default=0))
         training.wait(_POLL_SECONDS)
     _end(training, tracking, run)
 
@@ -89,12 +94,28 @@ def _begin(training: Training, tracking: Tracking) -> "Run":
     params = runs.flatten(training.run["params"])
     run = runs.find(tracking, variant, runs.FINGERPRINT, fingerprint, params)
     if run is None:
-        run = runs.create(tracking, variant, training.began)
+        about = {runs.FINGERPRINT: fingerprint, runs.KIND: runs.MODEL, **runs.source_tags(variant)}
+        run = runs.create(tracking, variant, about, training.pid, training.began)
     elif run.info.status != "RUNNING":
         tracking.client.update_run(run.info.run_id, status="RUNNING")
     tags = {runs.VARIANT: variant, runs.FINGERPRINT: fingerprint, **training.run["tags"]}
+    tags |= runs.process_tags(training.pid)
+    known = {f"environment.{key}": value for key, value in training.run.get("environment", {}).items()}
+    tags |= {key: value for key, value in known.items() if key not in run.data.tags}
     runs.add(tracking.client, run, params, tags)
     return run
+
+
+def _machine(training: Training) -> "Machine | None":
+    """A reader of the machine's load; None where the training is gone already."""
+    import psutil
+
+    from reprogan.tracking.machine import Machine
+
+    try:
+        return Machine(training.pid, training.run["params"].get("compute", {}).get("device", "cpu"))
+    except psutil.Error:
+        return None
 
 
 def _end(training: Training, tracking: Tracking, run: "Run") -> None:

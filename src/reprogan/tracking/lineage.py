@@ -1,105 +1,210 @@
-"""Where a model comes from: the git commit, what dvc.lock says, the bytes themselves, the environment."""
+"""From a model back to everything that made it: version, run, commit, stages, parameters, code, data, environment."""
 
-import hashlib
 import json
-import platform
-import subprocess
-from dataclasses import dataclass
-from importlib import metadata
+import re
+import shlex
+import tempfile
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reprogan.blocks import read_yaml
-from reprogan.config import Compute
+from reprogan.blocks import parse_yaml
+from reprogan.config import Parameters
+from reprogan.errors import UserError
+from reprogan.tracking import provenance
+from reprogan.tracking import run as runs
+from reprogan.tracking.fetch import find_version
+from reprogan.tracking.provenance import COMMIT, DIRTY, LOCK_FILE, LockedStage
+from reprogan.tracking.store import Tracking, connect, expect_store
 
-LOCK_FILE = "dvc.lock"
-COMMIT = "git.commit"
-DIRTY = "git.dirty"
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
-_GIT_SECONDS = 20
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_CODE = ("src/", "stages/", "requirements")
+_ENVIRONMENT = "environment."
 
 
 @dataclass(frozen=True)
-class LockedStage:
-    """What dvc.lock says of one stage: the md5 of each of its deps and outs, by path."""
+class Link:
+    """One stage of the chain, as dvc.lock has it; md5 by path, what another stage of the chain made left to that."""
 
-    deps: dict[str, str]
+    stage: str
+    command: str
+    params: dict[str, Any]
+    code: dict[str, str]
+    data: dict[str, str]
     outs: dict[str, str]
 
 
-def locked_stages(root: Path) -> dict[str, LockedStage]:
-    """What `dvc.lock` says, by stage; nothing where there is no such file."""
-    path = root / LOCK_FILE
-    stages: dict[str, Any] = (read_yaml(path) or {}).get("stages", {}) if path.is_file() else {}
+@dataclass(frozen=True)
+class Lineage:
+    """The chain of what was asked for, its oldest stage first.
 
-    def files(stage: dict[str, Any], kind: str) -> dict[str, str]:
-        return {entry["path"]: entry.get("md5", "") for entry in stage.get(kind, [])}
-
-    return {name: LockedStage(files(stage, "deps"), files(stage, "outs")) for name, stage in stages.items()}
-
-
-def sha256(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def md5(path: Path) -> str:
-    """The md5 by which DVC names a file, or a folder (ending in `.dir`: of the JSON list of its files' md5)."""
-    if path.is_dir():
-        files = sorted(
-            (file for file in path.rglob("*") if file.is_file()), key=lambda file: file.relative_to(path).as_posix()
-        )
-        listing = [{"md5": md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
-        return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def git_commit(root: Path) -> dict[str, str]:
-    """The tags git.commit and git.dirty (changes or new files that are not committed); {} where git knows nothing."""
-    commit = _git(root, "rev-parse", "--verify", "HEAD")
-    changes = _git(root, "status", "--porcelain")
-    if not commit or changes is None:
-        return {}
-    return {COMMIT: commit, DIRTY: "true" if changes else "false", "mlflow.source.git.commit": commit}
-
-
-def commit_tags(found: dict[str, str], held: dict[str, str], locked: bool) -> dict[str, str]:
-    """Of the git tags `found` now, those to set on a run that holds the tags `held`.
-
-    `locked`: dvc.lock names these very bytes. A model is made before the commit that holds it exists, so a run
-    is bound to a commit anew until it is one that is clean and holds the model; then never again.
+    `lock` says where the chain is read from; `commit` is None while no clean commit is known to hold the model.
+    `version` and `run` are empty for what MLflow was not asked of, or does not hold.
     """
-    if not found or held.get(DIRTY) == "false":
-        return {}
-    exact = locked and found[DIRTY] == "false"
-    if DIRTY in held and not exact:
-        return {}
-    return found | {DIRTY: "false" if exact else "true"}
+
+    asked: str
+    version: dict[str, Any]
+    run: dict[str, Any]
+    sha256: str | None
+    commit: str | None
+    lock: str
+    stages: list[Link]
+    environment: dict[str, str]
+    commands: list[str]
+
+    def as_json(self) -> str:
+        """All of it."""
+        return json.dumps(asdict(self), indent=2)
 
 
-def environment(compute: Compute) -> dict[str, str]:
-    """Tags for what numbers were computed with: Python, torch, device, threads, instruction set."""
-    try:
-        torch = metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        torch = "missing"
-    return {
-        "environment.python": platform.python_version(),
-        "environment.torch": torch,
-        "environment.device": compute.device,
-        "environment.threads": str(compute.threads),
-        "environment.isa": compute.isa,
-    }
+def lineage(params: Parameters, root: Path, tracking_root: Path, asked: str) -> Lineage:
+    """The lineage of `asked` in the repository `root`, whose runs are kept for `tracking_root`.
 
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints, stripped; None if there is no git, no repository or no commit."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+    `asked` is a model of MLflow (models:/NAME@ALIAS or models:/NAME/VERSION), a run's id, a file of weights, a variant
+    or a stage. Raises UserError for what is none of these or leads nowhere, TrackingFailed if MLflow fails.
+    """
+    if asked.startswith("models:") or _RUN_ID.fullmatch(asked):
+        expect_store(tracking_root)
+        with connect(tracking_root) as tracking:
+            return _of_mlflow(tracking, root, asked)
+    if (root / asked).is_file():
+        return _of_file(root, tracking_root, asked)
+    stage = f"train@{asked}" if asked in params.variants else asked
+    stages = provenance.locked_stages(root)
+    if stage not in stages:
+        raise UserError(
+            f"{asked}: no stage in {LOCK_FILE}, no variant, no file; expected one of these, a run's id or models:/NAME@"
+            f"ALIAS; stages are {', '.join(sorted(stages)[:6]) or 'none'}, …"
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    return _of_stage(root, asked, stage, stages)
+
+
+def _of_mlflow(tracking: Tracking, root: Path, asked: str) -> Lineage:
+    version: dict[str, Any] = {}
+    run_id = asked
+    if asked.startswith("models:"):
+        found = find_version(tracking, asked)
+        run_id = str(found.run_id)
+        version = {
+            "name": found.name,
+            "version": int(found.version),
+            "aliases": sorted(found.aliases),
+            "source": found.source,
+        }
+    run = _run(tracking, run_id)
+    tags = run.data.tags
+    stage, sha256 = tags.get("dvc.stage"), tags.get(runs.SHA256)
+    if stage is None:
+        raise UserError(f"{asked}: run {run_id} names no stage; expected a run that was published; `reprogan publish`")
+    where, stages = _lock_of(tracking, root, run, stage)
+    shown = {"id": run_id, "name": run.info.run_name, "status": run.info.status}
+    environment = {
+        key.removeprefix(_ENVIRONMENT): value for key, value in sorted(tags.items()) if key.startswith(_ENVIRONMENT)
+    }
+    commit = tags.get(COMMIT) if tags.get(DIRTY) == "false" else None
+    return _finish(asked, version, shown, sha256, commit, where, stages, stage, environment)
+
+
+def _run(tracking: Tracking, run_id: str) -> "Run":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return tracking.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise UserError(f"{run_id}: no such run in MLflow; expected one that its pages show") from None
+
+
+def _lock_of(tracking: Tracking, root: Path, run: "Run", stage: str) -> tuple[str, dict[str, LockedStage]]:
+    """The dvc.lock that holds a run's model, and where it was found: at its commit, here, or kept with the run."""
+    tags, out = run.data.tags, run.data.tags.get("dvc.out_md5")
+    tried = []
+    if tags.get(DIRTY) == "false" and (text := provenance.file_at(root, tags[COMMIT], LOCK_FILE)):
+        tried.append((f"{LOCK_FILE} at commit {tags[COMMIT]}", provenance.parse_lock(parse_yaml(text, LOCK_FILE))))
+    tried.append((f"{LOCK_FILE} of the workspace", provenance.locked_stages(root)))
+    for where, stages in tried:
+        if stage in stages and out is not None and out in stages[stage].outs.values():
+            return where, stages
+    with tempfile.TemporaryDirectory() as folder:
+        kept = {info.path for info in tracking.client.list_artifacts(run.info.run_id, "pipeline")}
+        if f"pipeline/{LOCK_FILE}" in kept:
+            path = tracking.client.download_artifacts(run.info.run_id, f"pipeline/{LOCK_FILE}", folder)
+            stages = provenance.parse_lock(parse_yaml(Path(path).read_text(encoding="utf-8"), LOCK_FILE))
+            if stage in stages:
+                return f"{LOCK_FILE} kept with run {run.info.run_id}", stages
+    raise UserError(
+        f"run {run.info.run_id}: no {LOCK_FILE} holds its model: not its commit's, not this one, none kept with it; "
+        "`reprogan publish` after `dvc repro` adds it"
+    )
+
+
+def _of_file(root: Path, tracking_root: Path, asked: str) -> Lineage:
+    """The lineage of a file of weights: by dvc.lock if it lies where that says and is that, else by its sha256."""
+    path = (root / asked).resolve()
+    stages = provenance.locked_stages(root)
+    for name, stage in stages.items():
+        for out, md5 in stage.outs.items():
+            if path.is_relative_to((root / out).resolve()) and provenance.md5(root / out) == md5:
+                found = _of_stage(root, asked, name, stages)
+                return replace(found, sha256=provenance.sha256(path))
+    digest = provenance.sha256(path)
+    expect_store(tracking_root)
+    with connect(tracking_root) as tracking:
+        held = runs.search(tracking, {runs.SHA256: digest, runs.KIND: runs.MODEL})
+        if not held:
+            raise UserError(
+                f"{asked}: {LOCK_FILE} does not name it, and MLflow knows no weights of sha256 {digest[:12]}; expected "
+                "the main weights of a model that was published"
+            )
+        found = _of_mlflow(tracking, root, held[0].info.run_id)
+    return replace(found, asked=asked)
+
+
+def _of_stage(root: Path, asked: str, stage: str, stages: dict[str, LockedStage]) -> Lineage:
+    """The lineage of a stage of the workspace."""
+    commit = provenance.git_commit(root)
+    clean = commit.get(COMMIT) if commit.get(DIRTY) == "false" else None
+    return _finish(asked, {}, {}, None, clean, f"{LOCK_FILE} of the workspace", stages, stage, {})
+
+
+def _finish(
+    asked: str,
+    version: dict[str, Any],
+    run: dict[str, Any],
+    sha256: str | None,
+    commit: str | None,
+    where: str,
+    stages: dict[str, LockedStage],
+    stage: str,
+    environment: dict[str, str],
+) -> Lineage:
+    at = [f"git checkout {commit}"] if commit else ["# no clean commit is known: commit dvc.lock and publish again"]
+    again = [*at, f"dvc repro {shlex.quote(stage)}", f"reprogan verify {shlex.quote(stage)}"]
+    return Lineage(asked, version, run, sha256, commit, where, chain(stages, stage), environment, again)
+
+
+def chain(stages: dict[str, LockedStage], last: str) -> list[Link]:
+    """The stages that `last` was made by, each after those that it needs, and `last` itself."""
+    made_by = {out: name for name, stage in stages.items() for out in stage.outs}
+    found: dict[str, Link] = {}
+
+    def visit(name: str) -> None:
+        stage = stages[name]
+        code, data = {}, {}
+        for path, md5 in stage.deps.items():
+            maker = made_by.get(path)
+            if maker is not None:
+                if maker not in found and maker != name:
+                    visit(maker)
+            elif path.startswith(_CODE):
+                code[path] = md5
+            else:
+                data[path] = md5
+        found[name] = Link(name, stage.command, stage.params, code, data, stage.outs)
+
+    visit(last)
+    return list(found.values())

@@ -1,7 +1,7 @@
 """Publishing: make MLflow show what DVC holds. Again and again adds nothing; what is missing is added."""
 
 import json
-import statistics
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from reprogan.config import Parameters
+from reprogan.data import hdf5
 from reprogan.entry import repository_root
 from reprogan.errors import UserError
-from reprogan.tracking import lineage, registry
+from reprogan.tracking import provenance, registry
 from reprogan.tracking import run as runs
+from reprogan.tracking.card import grid_in_markdown, model_card
 from reprogan.tracking.curves import Point, read_history
+from reprogan.tracking.decisions import Decision
+from reprogan.tracking.decisions import read as read_decisions
+from reprogan.tracking.made import Made, missing, read_made
+from reprogan.tracking.pipeline_run import ensure_pipeline_run, note_children
+from reprogan.tracking.scores import for_mlflow, of_training_seed
 from reprogan.tracking.store import Tracking, connect
+from reprogan.training.digests import FILE as DIGESTS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from reprogan.models.trained import Description
-
 _LOCK_SECONDS = 600.0
-_PIPELINE_FILES = ("params.yaml", "dvc.yaml", lineage.LOCK_FILE)
+_EXPERIMENT_VARIABLE = "DVC_EXP_NAME"
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,16 @@ class Published:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """What the pipeline made of one variant, read from its files."""
+class _Pipeline:
+    """What all variants that are published together have in common."""
 
-    variant: str
-    description: "Description"
-    model: Path
-    samples: Path
-    metrics: Path
-    data: Path
-    sha256: str
-    live: dict[str, Any] | None  # what training said at its end, with the fingerprint of its run
+    tracking: Tracking
+    params: Parameters
+    root: Path
+    commit: dict[str, str]
+    lock: dict[str, provenance.LockedStage]
+    parent: "Run"
+    decisions: list[Decision]
 
 
 def publish(
@@ -63,176 +68,229 @@ def publish(
 ) -> list[Published]:
     """Make MLflow show each of `variants` (None: all that are trained, sampled and scored) of the repository `root`.
 
+    Each is a run below that of the pipeline as it stands now, and has below it a run for each further training seed.
     `watch` hands on their names as they are published, for whoever shows how far that is.
     Raises UserError for an unknown variant or one that is not made yet, TrackingFailed if MLflow fails.
     """
-    names = list(variants) if variants is not None else [name for name in params.variants if not _missing(root, name)]
+    made_ones = [name for name in params.variants if not missing(root, name)]
+    names = list(variants) if variants is not None else made_ones
     for name in names:
         params.variant(name)
-        if missing := _missing(root, name):
-            raise UserError(f"{missing}: not there; run `dvc repro evaluate@{name}` before publishing {name}")
+        if path := missing(root, name):
+            raise UserError(f"{path}: not there; run `dvc repro evaluate@{name}` before publishing {name}")
     if not names:
         return []
     scratch = repository_root() / ".reprogan"
     scratch.mkdir(exist_ok=True)
     # Under a lock: two that publish at once would both find a version missing and both add it.
     with connect(repository_root()) as tracking, FileLock(scratch / "publish.lock", timeout=_LOCK_SECONDS):
-        commit = lineage.git_commit(root)
-        locked = lineage.locked_stages(root)
-        return [
-            _publish_one(tracking, params, _made(params, root, name), root, commit, locked) for name in watch(names)
-        ]
+        runs.end_abandoned(tracking)
+        everything = {name: read_made(params, root, name, scratch) for name in made_ones}
+        commit = provenance.git_commit(root)
+        parent = ensure_pipeline_run(tracking, params, root, everything, commit)
+        pipeline = _Pipeline(
+            tracking, params, root, commit, provenance.locked_stages(root), parent, read_decisions(root)
+        )
+        published = [_publish_one(pipeline, everything[name]) for name in watch(names)]
+        note_children(tracking, parent, {one.variant: (one.run_id, one.version) for one in published})
+    return published
 
 
-def _publish_one(
-    tracking: Tracking,
-    params: Parameters,
-    made: _Made,
-    root: Path,
-    commit: dict[str, str],
-    lock: dict[str, lineage.LockedStage],
-) -> Published:
-    client, description, name = tracking.client, made.description, made.variant
-    scores = dict(runs.numbers_and_texts(_shown(json.loads(made.metrics.read_text(encoding="utf-8")))))
-    score_points = [
-        Point(key, value, description.images_seen) for key, value in scores.items() if not isinstance(value, str)
-    ]
-    flat = runs.flatten(
-        {
-            **params.variant(name).model_dump(mode="json"),
-            "compute": params.compute.model_dump(mode="json"),
-            "evaluation": params.evaluation.model_dump(mode="json"),
-        }
-    )
-    metrics_sha256 = lineage.sha256(made.metrics)
-    run, created = _run_of(tracking, made, flat, metrics_sha256)
-
-    stage = f"train@{name}"
-    locked = lock.get(stage, lineage.LockedStage({}, {}))
-    out_md5 = lineage.md5(made.model)
-    is_locked = locked.outs.get(f"models/{name}") == out_md5
-    data_path = made.data.relative_to(root).as_posix()
-    data_md5 = locked.deps.get(data_path) if is_locked else lineage.md5(made.data) if made.data.is_file() else None
+def _publish_one(pipeline: _Pipeline, made: Made) -> Published:
+    tracking, params, root, name = pipeline.tracking, pipeline.params, pipeline.root, made.variant
+    client, description = tracking.client, made.description
+    scores = dict(runs.numbers_and_texts(for_mlflow(json.loads(made.scores.read_text(encoding="utf-8")))))
+    score_points = _points(scores, description.images_seen)
+    whole = _parameters(params, name)
+    flat = runs.flatten(whole)
+    run, created = _run_of(tracking, made, flat)
     held = run.data.tags
-    tags = {
-        runs.VARIANT: name,
-        runs.SHA256: made.sha256,
-        runs.METRICS_SHA256: metrics_sha256,
-        "data": description.data,
-        "dvc.stage": stage,
-        "mlflow.note.content": _note(description),
-        **{key: value for key, value in scores.items() if isinstance(value, str) and key not in held},
-        **{key: value for key, value in lineage.environment(params.compute).items() if key not in held},
-        **lineage.commit_tags(commit, held, is_locked),
-    }
-    if data_md5:
-        tags["data.md5"] = data_md5
-    if is_locked:
-        tags["dvc.out_md5"] = out_md5
-    if (made.samples / "samples.h5").is_file():
-        tags["samples.md5"] = lineage.md5(made.samples / "samples.h5")
 
+    origin = _origin(pipeline, made, held)
+    tags = {
+        **runs.source_tags(name),
+        runs.KIND: runs.MODEL,
+        runs.SHA256: made.sha256,
+        runs.METRICS_SHA256: made.scores_sha256,
+        "data": description.data,
+        "mlflow.note.content": _note(made, run.info.run_id),
+        **{key: value for key, value in scores.items() if isinstance(value, str) and key not in held},
+        **{key: value for key, value in environment_tags(made).items() if key not in held},
+        **origin,
+    }
+    if runs.PARENT not in held:  # a model that did not change stays where it was first published
+        tags[runs.PARENT] = pipeline.parent.info.run_id
     changes = [created, runs.add(client, run, flat, tags)]
-    if data_md5:
-        changes.append(_add_data(tracking, run, description.data, data_md5, data_path))
+    if data_md5 := origin.get("data.md5"):
+        changes.append(_add_data(tracking, run, made, data_md5, root))
     changes.append(runs.add_points(client, run, read_history(made.model / "history.csv")))
     changes.append(runs.add_points(client, run, score_points))
     if made.live:
         runs.add_points(client, run, runs.speed_points(run, made.live))
-    changes.append(runs.add_artifacts(client, run, _artifacts(made, root)))
+    changes.append(runs.add_artifacts(client, run, _files(made, root), _texts(made, whole)))
+    changes += [_publish_seed(pipeline, made, run, seed, folder) for seed, folder in made.seeds.items()]
+
     model, added = registry.ensure_logged_model(
         tracking, run, made.model, description, made.sha256, params.compute, root
     )
     changes += [added, registry.link_scores(tracking, run, model, score_points)]
     version, added = registry.ensure_version(tracking, run, model, name, made.sha256)
-    changes.append(added)
+    about = [one for one in pipeline.decisions if one.variant == name and one.model.sha256 == made.sha256]
+    now = held | tags
+    changes += [
+        added,
+        registry.ensure_version_says(
+            client,
+            version,
+            model_card(made, params, run.info.run_id, now, about),
+            {key: now[key] for key in (*origin, "profile", "dvc.exp_name") if key in now},
+        ),
+        registry.ensure_champion(tracking, name, pipeline.decisions),
+    ]
     title = f"{name} {made.sha256[:8]}"
-    if run.info.status != "FINISHED" or run.info.run_name != title:
-        client.update_run(run.info.run_id, status="FINISHED", name=title)
+    runs.finish(client, run, title, made.live["seconds"] if made.live else None)
     return Published(name, run.info.run_id, version.name, str(version.version), any(changes))
 
 
-def _run_of(tracking: Tracking, made: _Made, params: dict[str, str], metrics_sha256: str) -> tuple["Run", bool]:
-    """The run of these weights and metrics: published before, begun by the live follower, or (True) a new one."""
-    run = runs.find(tracking, made.variant, runs.SHA256, made.sha256, params, metrics_sha256)
+def _publish_seed(pipeline: _Pipeline, made: Made, above: "Run", seed: int, folder: Path) -> bool:
+    """The run of one further training seed, with its curves, scores and weights; True if anything was added."""
+    from reprogan.models.trained import describe, main_weights
+
+    client, variant = pipeline.tracking.client, pipeline.params.variant(made.variant).from_seed(seed)
+    digest, description = provenance.sha256(main_weights(folder)), describe(folder)
+    flat = runs.flatten({**variant.model_dump(mode="json"), "compute": pipeline.params.compute.model_dump(mode="json")})
+    tags = {
+        **runs.source_tags(made.variant),
+        runs.KIND: runs.SEED,
+        runs.SHA256: digest,
+        runs.METRICS_SHA256: made.scores_sha256,
+        runs.PARENT: above.info.run_id,
+        "data": description.data,
+    }
+    run = runs.find(pipeline.tracking, made.variant, runs.SHA256, digest, flat, made.scores_sha256, runs.SEED)
+    created = run is None
+    run = run or runs.create(pipeline.tracking, f"{made.variant} seed {seed}", tags)
+    scores = of_training_seed(json.loads(made.scores.read_text(encoding="utf-8")), seed)
+    changes = [
+        created,
+        runs.add(client, run, flat, tags),
+        runs.add_points(client, run, read_history(folder / "history.csv")),
+        runs.add_points(client, run, _points(scores, description.images_seen)),
+        runs.add_artifacts(
+            client,
+            run,
+            {f"{runs.MODEL_FOLDER}/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()},
+        ),
+    ]
+    runs.finish(client, run, f"{made.variant} seed {seed}")
+    return any(changes)
+
+
+def environment_tags(made: Made) -> dict[str, str]:
+    """What the weights were computed with, as their training said; {} where it is not known here."""
+    known: dict[str, str] = (made.live or {}).get("environment", {})
+    return {f"environment.{key}": value for key, value in known.items()}
+
+
+def _parameters(params: Parameters, name: str) -> dict[str, Any]:
+    return {
+        **params.variant(name).model_dump(mode="json"),
+        "compute": params.compute.model_dump(mode="json"),
+        "evaluation": params.evaluation.model_dump(mode="json"),
+    }
+
+
+def _origin(pipeline: _Pipeline, made: Made, held: dict[str, str]) -> dict[str, str]:
+    """Tags for where the model comes from: stage, bytes, data, commit, profile."""
+    stage = f"train@{made.variant}"
+    locked = pipeline.lock.get(stage, provenance.LockedStage({}, {}))
+    out_md5 = provenance.md5(made.model)
+    is_locked = locked.outs.get(f"models/{made.variant}") == out_md5
+    data_path = made.data.relative_to(pipeline.root).as_posix()
+    found = {
+        "dvc.stage": stage,
+        "data.md5": locked.deps.get(data_path) if is_locked else _md5(made.data),
+        "dvc.out_md5": out_md5 if is_locked else None,
+        "samples.md5": _md5(made.samples / "samples.h5"),
+        "profile": held.get("profile", pipeline.params.profile),
+        "dvc.exp_name": held.get("dvc.exp_name", os.environ.get(_EXPERIMENT_VARIABLE)),
+    }
+    return {key: value for key, value in found.items() if value} | provenance.commit_tags(
+        pipeline.commit, held, is_locked
+    )
+
+
+def _md5(path: Path) -> str | None:
+    return provenance.md5(path) if path.is_file() else None
+
+
+def _run_of(tracking: Tracking, made: Made, params: dict[str, str]) -> tuple["Run", bool]:
+    """The run of these weights and scores: published before, begun by the live follower, or (True) a new one."""
+    run = runs.find(tracking, made.variant, runs.SHA256, made.sha256, params, made.scores_sha256)
     if run is None and made.live:
-        run = runs.find(tracking, made.variant, runs.FINGERPRINT, made.live["fingerprint"], params, metrics_sha256)
+        fingerprint = made.live["fingerprint"]
+        run = runs.find(tracking, made.variant, runs.FINGERPRINT, fingerprint, params, made.scores_sha256)
         if run is not None and run.data.tags.get(runs.SHA256, made.sha256) != made.sha256:
             run = None
-    return (run, False) if run is not None else (runs.create(tracking, made.variant), True)
+    if run is not None:
+        return run, False
+    tags = {**runs.source_tags(made.variant), runs.KIND: runs.MODEL, runs.SHA256: made.sha256}
+    tags |= {runs.METRICS_SHA256: made.scores_sha256}
+    return runs.create(tracking, made.variant, tags, began=made.live["began"] if made.live else None), True
 
 
-def _add_data(tracking: Tracking, run: "Run", name: str, digest: str, path: str) -> bool:
-    """Log the data set as the run's input, if it is not there."""
+def _add_data(tracking: Tracking, run: "Run", made: Made, digest: str, root: Path) -> bool:
+    """Log what the run learned from and is judged on as its inputs, where they are not there; True if one was not."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     held = {(entry.dataset.name, entry.dataset.digest) for entry in (run.inputs.dataset_inputs if run.inputs else [])}
-    if (name, digest) in held:
-        return False
-    dataset = Dataset(name, digest, source_type="local", source=json.dumps({"uri": path}))
-    tracking.client.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    return True
+    source = json.dumps({"uri": made.data.relative_to(root).as_posix()})
+    described = hdf5.describe(made.data) if made.data.is_file() else None
+    new = []
+    for split, context, word in (("train", "training", "training"), ("test", "eval", "held-out")):
+        name = f"{made.description.data}: {word}"
+        if (name, digest) in held:
+            continue
+        profile = None if described is None else json.dumps({"images": described.counts[split]})
+        schema = None if described is None else json.dumps({"images": list(described.image_shape)})
+        dataset = Dataset(name, digest, "local", source, schema, profile)
+        new.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
+    if new:
+        tracking.client.log_inputs(run.info.run_id, new)
+    return bool(new)
 
 
-def _artifacts(made: _Made, root: Path) -> dict[str, Path]:
+def _files(made: Made, root: Path) -> dict[str, Path]:
     """The small files that a run shows, by their names there; samples.h5 stays in DVC, named by its md5."""
     files = {
-        **{path.name: path for path in sorted(made.samples.glob("*.png"))},
+        **{path.name: path for kind in ("*.png", "*.gif") for path in sorted(made.samples.glob(kind))},
         "history.csv": made.model / "history.csv",
-        "scores.json": made.metrics,
-        "copies.png": made.metrics.with_name("copies.png"),
-        **{f"pipeline/{name}": root / name for name in _PIPELINE_FILES},
+        DIGESTS: made.model / DIGESTS,
+        "scores.json": made.scores,
+        "copies.png": made.scores.with_name("copies.png"),
+        **{f"pipeline/{name}": root / name for name in provenance.PIPELINE_FILES},
     }
     return {name: path for name, path in files.items() if path.is_file()}
 
 
-def _note(description: "Description") -> str:
+def _texts(made: Made, parameters: dict[str, Any]) -> dict[str, str]:
+    """More of these, of what stands in no file."""
+    texts = {"parameters.json": json.dumps(parameters, indent=2, sort_keys=True) + "\n"}
+    if made.live and "packages" in made.live:
+        known = {key: made.live[key] for key in ("environment", "packages")}
+        texts["environment.json"] = json.dumps(known, indent=2, sort_keys=True) + "\n"
+    return texts
+
+
+def _points(scores: dict[str, Any], step: int) -> list[Point]:
+    return [Point(key, value, step) for key, value in scores.items() if not isinstance(value, str)]
+
+
+def _note(made: Made, run_id: str) -> str:
+    description = made.description
     return (
         f"**{description.variant}**: {description.system} with architecture `{description.architecture}`, trained on "
         f"{description.data} for {description.images_seen:,} images ({description.weights} weights).\n\n"
+        f"{grid_in_markdown(run_id)}\n\n"
         f"To make it again: check out `git.commit`, then `dvc repro evaluate@{description.variant}`."
     )
-
-
-def _shown(scores: dict[str, Any]) -> dict[str, Any]:
-    """Scores as MLflow can show them: of several sample sets or training seeds the mean and standard deviation."""
-    shown = {key: value for key, value in scores.items() if key not in ("sets", "training")}
-    for name, of in (("over sample sets", scores.get("sets", {})), ("over training seeds", scores.get("training", {}))):
-        values = {key: numbers for key, numbers in of.items() if key != "seeds" and len(numbers) > 1}
-        if values:
-            shown[f"mean {name}"] = {key: statistics.mean(numbers) for key, numbers in values.items()}
-            shown[f"deviation {name}"] = {key: statistics.stdev(numbers) for key, numbers in values.items()}
-    return shown
-
-
-def _missing(root: Path, name: str) -> str:
-    """The first of a variant's outputs that is not there ("" if all are)."""
-    wanted = (f"models/{name}/model.json", f"samples/{name}/grid.png", f"scores/{name}/scores.json")
-    return next((path for path in wanted if not (root / path).is_file()), "")
-
-
-def _made(params: Parameters, root: Path, name: str) -> _Made:
-    from reprogan.models.trained import load, main_weights
-
-    model = root / "models" / name
-    sha256 = lineage.sha256(main_weights(model))
-    return _Made(
-        variant=name,
-        description=load(model).description,  # a damaged model is refused, not registered
-        model=model,
-        samples=root / "samples" / name,
-        metrics=root / "scores" / name / "scores.json",
-        data=root / "data/processed" / f"{params.variant(name).data}.h5",
-        sha256=sha256,
-        live=_live(repository_root() / ".reprogan" / "live" / name, sha256),
-    )
-
-
-def _live(folder: Path, sha256: str) -> dict[str, Any] | None:
-    """What the training of these weights left in its live folder; None if it was another or there is nothing."""
-    try:
-        done: dict[str, Any] = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-        done["fingerprint"] = json.loads((folder / "run.json").read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return done if done.get("model_sha256") == sha256 else None

@@ -5,22 +5,26 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprogan.config import ENCODERS, Compute
 from reprogan.tracking.curves import Point, log_points
+from reprogan.tracking.decisions import Decision, champion
 from reprogan.tracking.run import SHA256, VARIANT
 from reprogan.tracking.store import Tracking
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
     from reprogan.models.trained import Description
 
-ALIAS = "challenger"  # the newest version; what to make of it is for people to decide
+CHALLENGER = "challenger"  # the newest version
+CHAMPION = "champion"  # the one that promotions.jsonl says
 
 _SERVED_FILE = Path(__file__).with_name("served_model.py")
 _PACKAGE = Path(__file__).parents[1]
@@ -85,7 +89,7 @@ def link_scores(tracking: Tracking, run: "Run", model: "LoggedModel", scores: li
 def ensure_version(
     tracking: Tracking, run: "Run", model: "LoggedModel", variant: str, sha256: str
 ) -> tuple["ModelVersion", bool]:
-    """The registered version of these weights, and whether it is new. A new one gets the alias `challenger`."""
+    """The registered version of these weights, and whether it is new. The newest has the alias `challenger`."""
     from mlflow.exceptions import MlflowException
 
     client, name, source = tracking.client, registered_name(variant), f"models:/{model.model_id}"
@@ -99,16 +103,50 @@ def ensure_version(
     versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
     version = next((held for held in versions if held.tags.get(SHA256) == sha256 and held.source == source), None)
     if version is not None:
-        if version is versions[-1] and not version.aliases:  # stopped before the alias was set, or between two
-            client.set_registered_model_alias(name, ALIAS, version.version)
+        newest = version is versions[-1]
+        if newest and CHALLENGER not in version.aliases:  # stopped before the alias was set
+            client.set_registered_model_alias(name, CHALLENGER, version.version)
         return version, False
     version = client.create_model_version(
         name, source, run.info.run_id, tags={SHA256: sha256}, model_id=model.model_id, await_creation_for=0
     )
-    client.set_registered_model_alias(name, ALIAS, version.version)
+    client.set_registered_model_alias(name, CHALLENGER, version.version)
     linked = [*json.loads(model.tags.get(_LINKED_VERSIONS, "[]")), {"name": name, "version": int(version.version)}]
     client.set_logged_model_tags(model.model_id, {_LINKED_VERSIONS: json.dumps(linked)})
     return version, True
+
+
+def ensure_version_says(client: "MlflowClient", version: "ModelVersion", card: str, tags: dict[str, str]) -> bool:
+    """Give a version its card and tags; True if it had others."""
+    new = {key: value for key, value in tags.items() if version.tags.get(key) != value}
+    for key, value in new.items():
+        client.set_model_version_tag(version.name, version.version, key, value)
+    if version.description != card:
+        client.update_model_version(version.name, version.version, card)
+        return True
+    return bool(new)
+
+
+def version_of(client: "MlflowClient", variant: str, sha256: str) -> "ModelVersion | None":
+    """The newest version of a variant that has these weights; None if none has."""
+    found = client.search_model_versions(f"name = '{registered_name(variant)}'")
+    held = [version for version in found if version.tags.get(SHA256) == sha256]
+    return max(held, key=lambda version: int(version.version), default=None)
+
+
+def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decision]) -> bool:
+    """Set the alias `champion` as the decisions say, where it is gone, as after a store was lost; True if it was set.
+
+    An alias that is there stays: whoever set it in MLflow's pages meant it.
+    """
+    known = champion(decisions, variant)
+    if known is None or CHAMPION in tracking.client.get_registered_model(registered_name(variant)).aliases:
+        return False
+    version = version_of(tracking.client, variant, known.sha256)
+    if version is None:
+        return False
+    tracking.client.set_registered_model_alias(version.name, CHAMPION, version.version)
+    return True
 
 
 def serving_requirements(root: Path) -> list[str]:

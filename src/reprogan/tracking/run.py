@@ -1,6 +1,8 @@
 """MLflow runs of ours: how one is found, what it may already hold, how what is missing is added."""
 
 import json
+import os
+import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,23 +21,40 @@ FINGERPRINT = (
 )
 SHA256 = "model.sha256"  # of the main weights file
 METRICS_SHA256 = "metrics.sha256"  # of scores/<variant>/scores.json
+KIND = "reprogan.kind"  # one of the three below
+PIPELINE, MODEL, SEED = "pipeline", "model", "seed"  # parent, child, child of that
+PARENT = "mlflow.parentRunId"
+MODEL_FOLDER = "model"  # below a seed's run: its files
+HOST, PROCESS, PROCESS_BEGAN = "reprogan.host", "reprogan.pid", "reprogan.pid_began"
 
 _BATCH = 100  # the most params or tags that one call of MLflow takes
+_SAME_SECONDS = 2.0  # by which the clock may have been set since
+_LONGEST = 500  # characters of a param that a page can show; parameters.json has it whole
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested parameters as MLflow's flat ones: keys joined by dots, values as JSON (texts without their quotes)."""
+    """Nested parameters as MLflow's flat ones: keys joined by dots, values as JSON (texts without their quotes).
+
+    Long ones are cut and end in an ellipsis.
+    """
     flat: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+            text = value if isinstance(value, str) else json.dumps(value)
+            flat[f"{prefix}{key}"] = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
     return flat
 
 
 def find(
-    tracking: Tracking, variant: str, tag: str, value: str, params: Mapping[str, str], metrics_sha256: str | None = None
+    tracking: Tracking,
+    variant: str,
+    tag: str,
+    value: str,
+    params: Mapping[str, str],
+    metrics_sha256: str | None = None,
+    kind: str = MODEL,
 ) -> "Run | None":
     """The newest run of `variant` whose `tag` is `value` and which may hold `params` and these metrics; None if none.
 
@@ -44,26 +63,88 @@ def find(
     MLflow's params cannot be changed and its points not be taken back: a model that was sampled or scored again,
     with other settings, is a run of its own.
     """
-    from mlflow.entities import ViewType
-
-    found = tracking.client.search_runs(
-        [tracking.experiment_id],
-        f"tags.`{tag}` = '{value}' AND tags.`{VARIANT}` = '{variant}'",
-        run_view_type=ViewType.ACTIVE_ONLY,
-    )
-    for run in found:
+    for run in search(tracking, {tag: value, VARIANT: variant}):
         same_params = all(params.get(key, held) == held for key, held in run.data.params.items())
         held = run.data.tags.get(METRICS_SHA256)
-        if same_params and (held is None or metrics_sha256 is None or held == metrics_sha256):
+        fits = held is None or metrics_sha256 is None or held == metrics_sha256
+        if same_params and fits and run.data.tags.get(KIND, MODEL) == kind:
             return run
     return None
 
 
-def create(tracking: Tracking, variant: str, began: float | None = None) -> "Run":
-    """Begin a run of `variant`; `began` says when it did, in seconds of Unix time (None: now)."""
-    tags = {VARIANT: variant, "mlflow.source.name": f"dvc repro train@{variant}", "mlflow.source.type": "LOCAL"}
+def search(tracking: Tracking, tags: Mapping[str, str], status: str | None = None) -> "list[Run]":
+    """The runs that hold all of these tags, and have this status if one is given, the newest first."""
+    from mlflow.entities import ViewType
+
+    conditions = [f"tags.`{tag}` = '{value}'" for tag, value in tags.items()]
+    if status is not None:
+        conditions.append(f"attributes.status = '{status}'")
+    found: list[Run] = []
+    page: str | None = ""
+    while page is not None:
+        part = tracking.client.search_runs(
+            [tracking.experiment_id], " AND ".join(conditions), ViewType.ACTIVE_ONLY, page_token=page or None
+        )
+        found += part
+        page = part.token or None
+    return found
+
+
+def create(
+    tracking: Tracking, name: str, tags: Mapping[str, str], pid: int | None = None, began: float | None = None
+) -> "Run":
+    """Begin a run that holds these tags from the first moment on, as a process of this machine (None: this one).
+
+    `began` says when it did, in seconds of Unix time (None: now).
+    """
     start_time = None if began is None else round(1000 * began)
-    return tracking.client.create_run(tracking.experiment_id, start_time=start_time, run_name=variant, tags=tags)
+    return tracking.client.create_run(
+        tracking.experiment_id, start_time=start_time, run_name=name, tags={**tags, **process_tags(pid or os.getpid())}
+    )
+
+
+def finish(client: "MlflowClient", run: "Run", name: str, seconds: float | None = None) -> None:
+    """Mark a run as finished, after so many seconds if these are known, and give it its name."""
+    if run.info.run_name != name:
+        client.update_run(run.info.run_id, name=name)
+    if run.info.status != "FINISHED" or run.info.end_time is None:
+        end = None if seconds is None else run.info.start_time + round(1000 * seconds)
+        client.set_terminated(run.info.run_id, "FINISHED", run.info.end_time or end)
+
+
+def source_tags(variant: str) -> dict[str, str]:
+    """The tags of a run of `variant` that its pages show as where it comes from."""
+    return {VARIANT: variant, "mlflow.source.name": f"dvc repro train@{variant}", "mlflow.source.type": "LOCAL"}
+
+
+def process_tags(pid: int) -> dict[str, str]:
+    """Which process a run is of, so that another can tell whether it still goes on."""
+    return {HOST: platform.node(), PROCESS: str(pid), PROCESS_BEGAN: f"{_began(pid):.2f}"}
+
+
+def end_abandoned(tracking: Tracking) -> list[str]:
+    """Close runs as KILLED whose process on this machine is gone; their ids."""
+    ended = []
+    for run in search(tracking, {HOST: platform.node()}, "RUNNING"):
+        if not _is_alive(int(run.data.tags.get(PROCESS, 0)), float(run.data.tags.get(PROCESS_BEGAN, 0))):
+            tracking.client.set_terminated(run.info.run_id, "KILLED")
+            ended.append(str(run.info.run_id))
+    return ended
+
+
+def _is_alive(pid: int, began: float) -> bool:
+    """Whether a process still goes on; its number alone may be another's by now."""
+    return abs(_began(pid) - began) < _SAME_SECONDS
+
+
+def _began(pid: int) -> float:
+    """When a process began, in seconds of Unix time; 0 if there is none."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
 
 
 def add(client: "MlflowClient", run: "Run", params: Mapping[str, str], tags: Mapping[str, str]) -> bool:
@@ -96,14 +177,17 @@ def add_points(client: "MlflowClient", run: "Run", points: list[Point]) -> bool:
 
 
 def speed_points(run: "Run", done: Mapping[str, Any]) -> list[Point]:
-    """How long training took and how fast it was; [] where `run` has it from an earlier training of the same model."""
+    """How long training took, how fast it was, and its memory.
+
+    [] where `run` has it from an earlier training of the same model.
+    """
     if "images_per_second" in run.data.metrics:
         return []
+    names = {"seconds": "training_seconds", "cpu_seconds": "training_cpu_seconds"} | {
+        key: key for key in ("images_per_second", "peak_memory_mib", "peak_gpu_memory_mib")
+    }
     step = int(done["images_seen"])
-    return [
-        Point("images_per_second", float(done["images_per_second"]), step),
-        Point("training_seconds", float(done["seconds"]), step),
-    ]
+    return [Point(name, float(done[key]), step) for key, name in names.items() if key in done]
 
 
 def numbers_and_texts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | str]]:
@@ -117,28 +201,33 @@ def numbers_and_texts(values: Mapping[str, Any], prefix: str = "") -> Iterator[t
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
 
 
-def add_artifacts(client: "MlflowClient", run: "Run", files: Mapping[str, Path]) -> bool:
-    """Upload those of `files` ({name below the run: file}) that `run` lacks, in one call; True if there were any.
+def add_artifacts(
+    client: "MlflowClient", run: "Run", files: Mapping[str, Path], texts: Mapping[str, str] | None = None
+) -> bool:
+    """Upload those of `files` ({name below the run: file}) and `texts` that `run` lacks; True if there were any.
 
-    A name that is there counts, unless its size shows that an upload was cut short: the files of a run never change.
+    All in one call. A name that is there counts, unless its size shows that an upload was cut short: the files of a run
+    never change.
     """
     import shutil
     import tempfile
 
+    texts = texts or {}
+    names = {name: file.stat().st_size for name, file in files.items()}
+    names |= {name: len(text.encode()) for name, text in texts.items()}
     held: dict[str, int | None] = {}
-    for folder in sorted({str(Path(name).parent) for name in files}):
+    for folder in sorted({str(Path(name).parent) for name in names}):
         for info in client.list_artifacts(run.info.run_id, None if folder == "." else folder):
             held[info.path] = info.file_size
-    new = {
-        name: file
-        for name, file in files.items()
-        if name not in held or (held[name] or 0) < min(1, file.stat().st_size)
-    }
+    new = [name for name, size in names.items() if name not in held or (held[name] or 0) < min(1, size)]
     if new:
         with tempfile.TemporaryDirectory() as folder:
-            for name, file in new.items():
+            for name in new:
                 copy = Path(folder) / name
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
+                if name in files:
+                    shutil.copyfile(files[name], copy)
+                else:
+                    copy.write_text(texts[name], encoding="utf-8")
             client.log_artifacts(run.info.run_id, folder)
     return bool(new)

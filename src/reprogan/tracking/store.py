@@ -20,6 +20,7 @@ EXPERIMENT = "reprogan"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
+_KIND = "mlflow.experimentKind"  # which pages MLflow opens: those of trained models, not of language models
 
 _LOCK_SECONDS = 120.0  # creating the database takes about 3 s
 _ANSWER_SECONDS = 5.0
@@ -50,6 +51,18 @@ class Tracking:
 def tracking_uri(root: Path) -> str:
     """The URI of the store: `MLFLOW_TRACKING_URI` if it is set, else `mlflow.db` in the repository `root`."""
     return os.environ.get(URI_VARIABLE) or f"sqlite:///{root.resolve() / DATABASE}"
+
+
+def expect_store(root: Path) -> None:
+    """Raise UserError where `connect` would make an empty database: for what only reads."""
+    uri = tracking_uri(root)
+    if uri.startswith("sqlite:"):
+        from sqlalchemy.engine import make_url
+
+        if not Path(make_url(uri).database or ":memory:").is_file():
+            raise UserError(
+                f"{uri}: no tracking store there; `reprogan publish` makes one; {URI_VARIABLE} names another"
+            )
 
 
 @contextmanager
@@ -141,17 +154,20 @@ def _experiment(client: "MlflowClient", artifacts: str | None) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         try:
-            return str(client.create_experiment(EXPERIMENT, f"{artifacts}/{EXPERIMENT}" if artifacts else None))
+            client.create_experiment(EXPERIMENT, f"{artifacts}/{EXPERIMENT}" if artifacts else None)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            experiment = client.get_experiment_by_name(EXPERIMENT)  # another process was faster
+            # else another process was faster
+        experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     if experiment.lifecycle_stage != "active":
         raise TrackingFailed(
             f"MLflow: experiment {EXPERIMENT!r} was deleted; bring it back with "
             f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
         )
+    if _KIND not in experiment.tags:
+        client.set_experiment_tag(experiment.experiment_id, _KIND, "custom_model_development")
     return str(experiment.experiment_id)
 
 

@@ -16,9 +16,11 @@ from reprogan.errors import UserError
 from reprogan.models import architecture, trained
 from reprogan.models.latents import classes_of
 from reprogan.systems import system as systems
+from reprogan.training import digests
 from reprogan.training.checkpoint import Checkpoints
 from reprogan.training.device import kernels, memory_format, set_up_device
 from reprogan.training.ema import WeightAverage
+from reprogan.training.environment import environment, packages, resources_used
 from reprogan.training.fingerprint import fingerprint
 from reprogan.training.follower import Follower
 from reprogan.training.history import History
@@ -127,6 +129,8 @@ def _train_from_one_seed(
             "fingerprint": identity,
             "params": {**variant.model_dump(mode="json"), "compute": compute.model_dump(mode="json")},
             "tags": {"data": description.name},
+            "environment": environment(compute),
+            "packages": packages(),
         },
         followed=not folder,  # MLflow has a run a model; of further seeds it shows the scores
     )
@@ -144,6 +148,7 @@ def _train_from_one_seed(
         totals=torch.zeros(len(system.losses), device=device),
         steps=0,
         history=History(system.losses, follower.folder / "history.csv"),
+        digests=digests.Digests(follower.folder / digests.FILE),
         previews={},
     )
     held_out = _held_out(data, description, variant.view.size, device)
@@ -157,6 +162,7 @@ def _train_from_one_seed(
         }
         write_atomically(out / "progress.safetensors", safetensors.torch.save(progress))
     write_atomically(out / "history.csv", run.history.text())
+    write_atomically(out / digests.FILE, run.digests.text())
     trained.save(
         out,
         trained.Description(
@@ -181,6 +187,7 @@ def _train_from_one_seed(
             "images_seen": result.images_seen,
             "seconds": result.seconds,
             "images_per_second": result.images_per_second,
+            **resources_used(compute),
         }
     )
     return checkpoints

@@ -12,6 +12,7 @@ from reprogan.errors import TrainingDiverged
 from reprogan.systems.system import Position, System
 from reprogan.training.checkpoint import Checkpoints, State
 from reprogan.training.device import autocast
+from reprogan.training.digests import Digests
 from reprogan.training.ema import WeightAverage
 from reprogan.training.history import History
 from reprogan.training.progress import Progress
@@ -28,6 +29,7 @@ class Run:
     totals: Tensor  # sums of the losses since the last row of the history, float32 (losses,), on the device
     steps: int  # since the last row
     history: History
+    digests: Digests
     previews: dict[int, Tensor]  # images seen => what the system's `preview` gave
 
 
@@ -90,6 +92,8 @@ def train(
 
     totals = run.totals.unbind()  # a view of each: adding to them costs half of stacking the losses and adding those
     with Progress(name, budget, images_seen) as progress, stop_requests() as request:
+        if not run.digests.rows:
+            run.digests.append(0, system.networks)
         preview_due()
         while images_seen < budget:
             before = images_seen
@@ -111,6 +115,7 @@ def train(
                 means = (run.totals / run.steps).tolist()
                 _refuse_diverged(name, dict(zip(system.losses, means, strict=True)), images_seen, last_checkpoint)
                 run.history.append(images_seen, means)
+                run.digests.append(images_seen, system.networks)
                 run.totals.zero_()
                 run.steps = 0
                 progress.show(images_seen, dict(zip(system.losses, means, strict=True)))
@@ -140,6 +145,7 @@ def _state(system: System, run: Run) -> State:
         "totals": run.totals,
         "steps": run.steps,
         "history": run.history.rows,
+        "digests": run.digests.rows,
         "previews": run.previews,
     }
 
@@ -154,6 +160,7 @@ def _restore(state: State, system: System, run: Run) -> None:
     run.totals.copy_(state["totals"])
     run.steps = state["steps"]
     run.history.replace(state["history"])
+    run.digests.replace(state["digests"])
     run.previews = state["previews"]
 
 
