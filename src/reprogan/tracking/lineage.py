@@ -88,10 +88,11 @@ def _of_mlflow(tracking: Tracking, root: Path, asked: str) -> Lineage:
     if asked.startswith("models:"):
         found = find_version(tracking, asked)
         run_id = str(found.run_id)
+        aliases = tracking.client.get_registered_model(found.name).aliases  # a version that was searched for has none
         version = {
             "name": found.name,
             "version": int(found.version),
-            "aliases": sorted(found.aliases),
+            "aliases": sorted(alias for alias, number in aliases.items() if int(number) == int(found.version)),
             "source": found.source,
         }
     run = _run(tracking, run_id)

@@ -167,12 +167,12 @@ def _publish_seed(pipeline: _Pipeline, made: Made, above: "Run", seed: int, fold
         runs.PARENT: above.info.run_id,
         "data": description.data,
     }
-    run = runs.find(pipeline.tracking, made.variant, runs.SHA256, digest, flat, made.scores_sha256, runs.SEED)
-    created = run is None
-    run = run or runs.create(pipeline.tracking, f"{made.variant} seed {seed}", tags)
+    below = {runs.SHA256: digest, runs.PARENT: above.info.run_id, runs.KIND: runs.SEED}
+    found = runs.search(pipeline.tracking, below)
+    run = found[0] if found else runs.create(pipeline.tracking, f"{made.variant} seed {seed}", tags)
     scores = of_training_seed(json.loads(made.scores.read_text(encoding="utf-8")), seed)
     changes = [
-        created,
+        not found,
         runs.add(client, run, flat, tags),
         runs.add_points(client, run, read_history(folder / "history.csv")),
         runs.add_points(client, run, _points(scores, description.images_seen)),

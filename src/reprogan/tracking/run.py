@@ -54,9 +54,8 @@ def find(
     value: str,
     params: Mapping[str, str],
     metrics_sha256: str | None = None,
-    kind: str = MODEL,
 ) -> "Run | None":
-    """The newest run of `variant` whose `tag` is `value` and which may hold `params` and these metrics; None if none.
+    """The newest run of a model of `variant` whose `tag` is `value` and that may hold `params` and metrics; or None.
 
     Without `metrics_sha256`, while they are not known yet, any metrics will do: a training that is done again, to the
     same bytes, goes on in the run that shows it already.
@@ -67,7 +66,7 @@ def find(
         same_params = all(params.get(key, held) == held for key, held in run.data.params.items())
         held = run.data.tags.get(METRICS_SHA256)
         fits = held is None or metrics_sha256 is None or held == metrics_sha256
-        if same_params and fits and run.data.tags.get(KIND, MODEL) == kind:
+        if same_params and fits and run.data.tags.get(KIND, MODEL) == MODEL:
             return run
     return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reprogan.errors import UserError
-from reprogan.tracking.provenance import LOCK_FILE, LockedStage, md5
+from reprogan.tracking.provenance import LOCK_FILE, LockedStage, md5, sha256
 from reprogan.training.digests import FILE as DIGESTS
 from reprogan.training.digests import parts_at, read_digests
 from reprogan.verify.clone import Clone, clean_clone, remove
@@ -21,6 +21,7 @@ _PINS = "requirements-compute.txt"
 _PIN = re.compile(r"([\w.-]+)\s*==\s*([^\s;#\\]+)")
 _LOOK_SECONDS = 0.2
 _NOT_RUN = ("publish",)
+_SUMS = ".sha256"  # data/code/<kind>.sha256: the files that all stages of a kind share, by `code_of_<kind>`
 MISSING = "not there"
 
 
@@ -167,7 +168,7 @@ def _compare(clone: Clone, path: str, digest: str) -> list[File]:
 
 
 def _inputs(clone: Clone, stage: LockedStage, made: set[str]) -> list[File]:
-    """Code and data of no stage that are not what the stage ran with."""
+    """Code and data of no stage that are not what the stage ran with; code that stages share by the sums they keep."""
     found = []
     for path, digest in stage.deps.items():
         if path in made:
@@ -176,17 +177,22 @@ def _inputs(clone: Clone, stage: LockedStage, made: set[str]) -> list[File]:
         place = clone.root / path
         file = File(path, digest, md5(place) if place.exists() else MISSING)
         if not file.equal:
-            found += _within(clone, file) if place.is_dir() else [file]
+            found.append(file)
+    for path, digest in {**stage.deps, **stage.outs}.items():
+        if path.endswith(_SUMS) and clone.cached(digest).is_file():
+            of_files = _changed(clone.root, clone.cached(digest).read_text(encoding="utf-8"))
+            found = [file for file in found if not any(other.name.startswith(f"{file.name}/") for other in of_files)]
+            found += [file for file in of_files if file.name not in {other.name for other in found}]
     return found
 
 
-def _within(clone: Clone, folder: File) -> list[File]:
-    """Of a folder that is not as it was, which files are not, where DVC's cache knows the folder."""
-    expected = clone.listing(folder.name, folder.expected)
-    place = clone.root / folder.name
-    got = {file.relative_to(clone.root).as_posix(): md5(file) for file in place.rglob("*") if file.is_file()}
-    changed = [File(name, expected.get(name, MISSING), got.get(name, MISSING)) for name in sorted({*expected, *got})]
-    return [file for file in changed if not file.equal] if expected else [folder]
+def _changed(root: Path, sums: str) -> list[File]:
+    """The files that `sums`, lines of sha256 and path, do not have as they are below `root`."""
+    files = []
+    for line in sums.splitlines():
+        digest, _, path = line.partition("  ")
+        files.append(File(path, digest, sha256(root / path) if (root / path).is_file() else MISSING))
+    return [file for file in files if not file.equal]
 
 
 def _parameters(params: Any, stage: LockedStage) -> list[File]:
