@@ -28,7 +28,7 @@ CHAMPION = "champion"  # the one that promotions.jsonl says
 
 _SERVED_FILE = Path(__file__).with_name("served_model.py")
 _PACKAGE = Path(__file__).parents[1]
-_SERVING_PACKAGES = ("mlflow", "numpy", "pydantic", "PyYAML", "safetensors", "torch")
+_SERVING_PACKAGES = ("mlflow", "numpy", "pillow", "pydantic", "PyYAML", "safetensors", "torch")
 _PIN_FILES = ("requirements-compute.txt", "requirements.txt")
 _LINKED_VERSIONS = "mlflow.modelVersions"  # the tag by which MLflow's pages lead from a logged model to its versions
 
@@ -206,7 +206,7 @@ def _signature(description: "Description") -> tuple["ModelSignature", Any]:
     if description.source_channels:
         shape = (description.source_channels, *description.image_shape[1:])
         sources = Schema([TensorSpec(np.dtype("uint8"), (-1, *shape))])
-        seed = ParamSchema([ParamSpec("seed", "long", 1)])
+        seed = ParamSchema([ParamSpec("seed", "long", 1), ParamSpec("format", "string", "array")])
         return ModelSignature(sources, images, seed), np.zeros((1, *shape), np.uint8)
     if description.system == "contrastive":
         features = Schema([TensorSpec(np.dtype("float32"), (-1, description.network["features"]))])
@@ -217,7 +217,7 @@ def _signature(description: "Description") -> tuple["ModelSignature", Any]:
         probabilities = Schema([TensorSpec(np.dtype("float32"), (-1, len(description.classes)))])
         return ModelSignature(images, probabilities), np.zeros((1, *description.image_shape), np.uint8)
     example: dict[str, Any] = {"seed": 1, "count": 4}
-    params = [ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1)]
+    params = [ParamSpec("seed", "long", 1), ParamSpec("count", "long", 1), ParamSpec("format", "string", "array")]
     if description.vocabulary:
         params.append(ParamSpec("text", "string", ""))
         example["text"] = " ".join(description.vocabulary[:4])

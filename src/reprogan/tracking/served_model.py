@@ -5,6 +5,8 @@ translator makes an image of each that it is given. A classifier answers images 
 features, an autoencoder that cannot draw with their reconstructions.
 """
 
+import base64
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 LARGEST_COUNT = 10000
 LARGEST_SEED = 2**63 - 1
-DRAW_DEFAULTS = {"seed": 1, "count": 1, "label": -1, "text": ""}
+DRAW_DEFAULTS = {"seed": 1, "count": 1, "label": -1, "text": "", "format": "array"}
+FORMATS = ("array", "png")
 
 
 class ServedModel(PythonModel):
@@ -47,19 +50,25 @@ class ServedModel(PythonModel):
     ) -> np.ndarray[Any, Any]:
         """uint8 images (count, C, H, W) of a generator (points are float32), or float32 probabilities (N, classes).
 
+        With the parameter format "png" a generator's images are PNG files in base64, text (count,), instead.
+
         `params`, for generators: seed (0 or more), count (1 to 10000) and, where it is told classes, label (-1: each in
         turn) or, where it reads captions, text. `model_input`: for classifiers, encoders and autoencoders uint8 images
         (N, C, H, W), for translators their sources (N, C', H, W); other generators need none. The same seed gives the
         same bytes. Raises MlflowException (a client's mistake, status 400) for anything else.
         """
         params = {**DRAW_DEFAULTS, **(params or {})}
+        if params["format"] not in FORMATS:
+            expected = ", ".join(FORMATS)
+            raise MlflowException.invalid_parameter_value(f"format is {params['format']!r}; expected one of {expected}")
+        as_asked = _as_png if params["format"] == "png" else np.asarray
         if self.trained.description.source_channels:
             sources = np.asarray(model_input)
             self._check(sources, self.trained.description.source_channels)
-            return self._draw(int(params["seed"]), len(sources), -1, None, sources)
+            return as_asked(self._draw(int(params["seed"]), len(sources), -1, None, sources))
         if self.trained.draws:
             text = str(params["text"]) if self.trained.description.vocabulary else None
-            return self._draw(int(params["seed"]), int(params["count"]), int(params["label"]), text, None)
+            return as_asked(self._draw(int(params["seed"]), int(params["count"]), int(params["label"]), text, None))
         return self._answer(np.asarray(model_input))
 
     def _draw(
@@ -110,6 +119,20 @@ class ServedModel(PythonModel):
             if "image_encoder" in networks:
                 return torch.cat([networks["image_encoder"](block) for block in blocks]).numpy()
             return torch.cat([as_data(networks["decoder"](networks["encoder"](block))) for block in blocks]).numpy()
+
+
+def _as_png(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """uint8 images (N, C, H, W), C 1 or 3, as PNG files in base64: text (N,)."""
+    if images.dtype != np.uint8:
+        raise MlflowException.invalid_parameter_value("format is 'png'; expected 'array': the model draws points")
+    from PIL import Image
+
+    files = []
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(buffer, "PNG")
+        files.append(base64.b64encode(buffer.getvalue()).decode("ascii"))
+    return np.array(files)
 
 
 mlflow.models.set_model(ServedModel())
