@@ -103,19 +103,24 @@ def set_(assignments: tuple[str, ...]) -> None:
 
 @main.command()
 @click.argument("variants", nargs=-1)
+@click.option("--revision", help="Publish what this commit, branch or tag holds, not this checkout.")
 @in_repository
-def publish(params: Parameters, variants: tuple[str, ...]) -> None:
+def publish(params: Parameters, variants: tuple[str, ...], revision: str | None) -> None:
     """Make MLflow say what DVC holds, for all variants or those named. Twice in a row adds nothing."""
     from reprogan.progress import tracked
     from reprogan.tracking.publish import publish as publish_variants
-
-    for name in variants:
-        params.variant(name)
+    from reprogan.tracking.revision import publish_revision
 
     def watch(names: list[str]) -> Iterator[str]:
         return tracked(names, len(names), "publishing")
 
-    for published in publish_variants(params, Path.cwd(), list(variants) or None, watch):
+    if revision is not None:
+        found = publish_revision(Path.cwd(), revision, variants, watch)
+    else:
+        for name in variants:
+            params.variant(name)
+        found = publish_variants(params, Path.cwd(), list(variants) or None, watch)
+    for published in found:
         click.echo(published)
 
 

@@ -65,7 +65,7 @@ def variant(
         "ema_half_life": half_life,
         "log_every": min(32, images),
         "checkpoint_every": 48,
-        "milestones": [0, 32] if system in ("gan", "pix2pix", "stackgan") else [],
+        "milestones": [0, min(32, images)] if system in ("gan", "pix2pix", "stackgan") else [],
     }
     return Variant.model_validate(
         {
@@ -151,9 +151,10 @@ VARIANTS = {
             "discriminator_attention": [8],
         },
         {"loss": "hinge", **GAME},
-        32,
+        16,
         40,
         size=64,
+        batch=8,
     ),
     "r3gan": variant(
         "gan",
@@ -181,18 +182,20 @@ VARIANTS = {
         "dcgan128",
         LATENTS | {"latent_distribution": "normal", "width": 4},
         {"loss": "non_saturating", **GAME},
-        32,
+        8,
         40,
         size=128,
+        batch=4,
     ),
     "progan": variant(
         "gan",
         "progan",
         {"latent_size": 20, "latent_distribution": "normal", "widths": [16, 16, 8, 8]},
-        {"loss": "wasserstein", **GAME, "penalty": 10.0, "growth": {"stable": [8] * 3, "fade": [12] * 3}},
-        96,
+        {"loss": "wasserstein", **GAME, "penalty": 10.0, "growth": {"stable": [4] * 3, "fade": [6] * 3}},
+        48,
         40,
         size=32,
+        batch=8,
     ),
     "face_features": variant(
         "features",

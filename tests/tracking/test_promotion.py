@@ -5,15 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from filelock import FileLock
 from torch import nn
 
-from reprogan.config import load
+from reprogan.config import Parameters, load
 from reprogan.data import embedded, hdf5
 from reprogan.errors import UserError
 from reprogan.evaluation.reference import write_reference
@@ -30,39 +33,51 @@ ASKED = Asked(count=300)
 CLASSES = tuple("0123456789")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with digits, a classifier trained for a moment, its reference, and three generators.
+    """A folder with digits, a classifier trained for a moment, its reference, and generators.
 
-    `poor` was trained for half as long as `good`, `collapsed` draws the same few
-    digits whatever its latent, and `noisy` next to nothing yet.
+    `poor` was trained for half as long as `good`, `collapsed` draws the same few digits whatever its latent, and
+    `noisy` next to nothing yet. Parallel workers share one: the first makes it, the others wait.
     """
-    root = tmp_path_factory.mktemp("made")
-    params = load(PROJECT / "params.yaml")
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "promoted"
+    with FileLock(f"{root}.lock"):
+        if not (root / "collapsed").is_dir():
+            make(root)
+    return root
+
+
+def of_one_thread(params: Parameters) -> Parameters:
+    """The same on one thread: on cores that other tests keep busy, several wait for each other."""
+    return params.model_copy(update={"compute": params.compute.model_copy(update={"threads": 1})})
+
+
+def make(root: Path) -> None:
+    params = of_one_thread(load(PROJECT / "params.yaml"))
     data = root / "data/processed/digits.h5"
     data.parent.mkdir(parents=True)
     train, test, sources = embedded.load()
     hdf5.write(data, name="embedded digits", classes=CLASSES, sources=sources, train=train, test=test)
 
-    def trained_for(name: str, images: int, out: Path) -> None:
+    def train_for(name: str, images: int, out: Path) -> None:
         variant = params.variant(name)
         budget = {"images": images, "milestones": (), "log_every": 640, "ema_half_life": None}
         variant = variant.model_copy(update={"training": variant.training.model_copy(update=budget)})
         train_variant(name, variant, params.compute, data, root / ".scratch", out)
 
-    trained_for("digit_features", 25_600, root / "models/digit_features")
-    reference = root / "data/references/digits.h5"
-    write_reference(None, data, root / "models/digit_features", params.evaluation, reference)
-    trained_for("dcgan", 12_800, root / "good")
-    trained_for("dcgan", 6400, root / "poor")
-    trained_for("dcgan", 1600, root / "noisy")
-    shutil.copytree(root / "good", root / "collapsed")
+    train_for("digit_features", 25_600, root / "models/digit_features")
+    write_reference(None, data, root / "models/digit_features", params.evaluation, root / "data/references/digits.h5")
+    train_for("dcgan", 12_800, root / "good")
+    train_for("dcgan", 6400, root / "poor")
+    train_for("dcgan", 1600, root / "noisy")
     good = trained.load(root / "good")
-    generator = good.networks["generator"].requires_grad_(False)
-    first = next(layer for layer in generator.modules() if isinstance(layer, nn.ConvTranspose2d))
-    first.weight.mul_(0.1)
-    trained.save(root / "collapsed", good.description, good.networks)
-    return root
+    first = next(layer for layer in good.networks["generator"].modules() if isinstance(layer, nn.ConvTranspose2d))
+    with torch.no_grad():
+        first.weight.mul_(0.1)
+    trained.save(root / "half", good.description, good.networks)
+    shutil.copyfile(root / "good/history.csv", root / "half/history.csv")
+    (root / "half").rename(root / "collapsed")
 
 
 @pytest.fixture
@@ -74,7 +89,7 @@ def workplace(repository: Any, made: Path) -> Any:
     shutil.copytree(made / "models/digit_features", repository.root / "models/digit_features")
     for folder in ("models", "samples", "scores"):
         shutil.copytree(repository.root / folder / "gan", repository.root / folder / "dcgan")
-    return repository
+    return replace(repository, params=of_one_thread(repository.params))
 
 
 def put(workplace: Any, folder: Path) -> str:
@@ -211,7 +226,7 @@ def test_training_seeds_count_where_both_have_several(workplace: Any, made: Path
     text = (root / "params.yaml").read_text()
     block = text.index("\n  dcgan:")
     (root / "params.yaml").write_text(text[:block] + text[block:].replace("seeds: [1]", "seeds: [1, 2]", 1))
-    params = load(root / "params.yaml")
+    params = of_one_thread(load(root / "params.yaml"))
 
     def put_both(own: str, other: str) -> None:
         shutil.rmtree(root / "models/dcgan")

@@ -96,6 +96,11 @@ def commit_tags(found: dict[str, str], held: dict[str, str], locked: bool) -> di
     return found | {DIRTY: "false" if exact else "true"}
 
 
+def resolve(root: Path, revision: str) -> str | None:
+    """The commit that a branch, tag or other name stands for; None where git knows no such thing."""
+    return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+
 def file_at(root: Path, commit: str, path: str) -> str | None:
     """What a file of the repository `root` holds at a commit; None where git knows no such thing."""
     if not re.fullmatch(r"[0-9a-f]{4,64}", commit):

@@ -58,6 +58,7 @@ class _Pipeline:
     lock: dict[str, provenance.LockedStage]
     parent: "Run"
     decisions: list[Decision]
+    newest: bool
 
 
 def publish(
@@ -65,11 +66,14 @@ def publish(
     root: Path,
     variants: Sequence[str] | None = None,
     watch: Callable[[list[str]], Iterable[str]] = iter,
+    newest: bool = True,
+    history: Path | None = None,
 ) -> list[Published]:
     """Make MLflow show each of `variants` (None: all that are trained, sampled and scored) of the repository `root`.
 
     Each is a run below that of the pipeline as it stands now, and has below it a run for each further training seed.
-    `watch` hands on their names as they are published, for whoever shows how far that is.
+    `watch` hands on their names as they are published, for whoever shows how far that is. `newest`: whether a version
+    that is new becomes the challenger. Decisions are those in `history` (None: `root`).
     Raises UserError for an unknown variant or one that is not made yet, TrackingFailed if MLflow fails.
     """
     made_ones = [name for name in params.variants if not missing(root, name)]
@@ -88,9 +92,8 @@ def publish(
         everything = {name: read_made(params, root, name, scratch) for name in made_ones}
         commit = provenance.git_commit(root)
         parent = ensure_pipeline_run(tracking, params, root, everything, commit)
-        pipeline = _Pipeline(
-            tracking, params, root, commit, provenance.locked_stages(root), parent, read_decisions(root)
-        )
+        decisions, lock = read_decisions(history or root), provenance.locked_stages(root)
+        pipeline = _Pipeline(tracking, params, root, commit, lock, parent, decisions, newest)
         published = [_publish_one(pipeline, everything[name]) for name in watch(names)]
         note_children(tracking, parent, {one.variant: (one.run_id, one.version) for one in published})
     return published
@@ -134,7 +137,7 @@ def _publish_one(pipeline: _Pipeline, made: Made) -> Published:
         tracking, run, made.model, description, made.sha256, params.compute, root
     )
     changes += [added, registry.link_scores(tracking, run, model, score_points)]
-    version, added = registry.ensure_version(tracking, run, model, name, made.sha256)
+    version, added = registry.ensure_version(tracking, run, model, name, made.sha256, pipeline.newest)
     about = [one for one in pipeline.decisions if one.variant == name and one.model.sha256 == made.sha256]
     now = held | tags
     changes += [

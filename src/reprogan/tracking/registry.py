@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,9 +88,12 @@ def link_scores(tracking: Tracking, run: "Run", model: "LoggedModel", scores: li
 
 
 def ensure_version(
-    tracking: Tracking, run: "Run", model: "LoggedModel", variant: str, sha256: str
+    tracking: Tracking, run: "Run", model: "LoggedModel", variant: str, sha256: str, newest: bool = True
 ) -> tuple["ModelVersion", bool]:
-    """The registered version of these weights, and whether it is new. The newest has the alias `challenger`."""
+    """The registered version of these weights, and whether it had to be made.
+
+    One that is `newest` gets the alias `challenger`, another only where none has it.
+    """
     from mlflow.exceptions import MlflowException
 
     client, name, source = tracking.client, registered_name(variant), f"models:/{model.model_id}"
@@ -103,14 +107,14 @@ def ensure_version(
     versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
     version = next((held for held in versions if held.tags.get(SHA256) == sha256 and held.source == source), None)
     if version is not None:
-        newest = version is versions[-1]
-        if newest and CHALLENGER not in version.aliases:  # stopped before the alias was set
+        if version is versions[-1] and CHALLENGER not in _aliases(client, name):  # stopped before it was set
             client.set_registered_model_alias(name, CHALLENGER, version.version)
         return version, False
     version = client.create_model_version(
         name, source, run.info.run_id, tags={SHA256: sha256}, model_id=model.model_id, await_creation_for=0
     )
-    client.set_registered_model_alias(name, CHALLENGER, version.version)
+    if newest or CHALLENGER not in _aliases(client, name):
+        client.set_registered_model_alias(name, CHALLENGER, version.version)
     linked = [*json.loads(model.tags.get(_LINKED_VERSIONS, "[]")), {"name": name, "version": int(version.version)}]
     client.set_logged_model_tags(model.model_id, {_LINKED_VERSIONS: json.dumps(linked)})
     return version, True
@@ -140,13 +144,25 @@ def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decisi
     An alias that is there stays: whoever set it in MLflow's pages meant it.
     """
     known = champion(decisions, variant)
-    if known is None or CHAMPION in tracking.client.get_registered_model(registered_name(variant)).aliases:
+    if known is None or CHAMPION in _aliases(tracking.client, registered_name(variant)):
         return False
     version = version_of(tracking.client, variant, known.sha256)
     if version is None:
+        at = known.commit or "the commit that made it"
+        print(
+            f"reprogan: {variant}: its champion, {known}, is not in MLflow; "
+            f"`reprogan publish --revision {at} {variant}` brings it back",
+            file=sys.stderr,
+        )
         return False
     tracking.client.set_registered_model_alias(version.name, CHAMPION, version.version)
     return True
+
+
+def _aliases(client: "MlflowClient", name: str) -> dict[str, str]:
+    """{alias: version} of a registered model."""
+    found: dict[str, str] = client.get_registered_model(name).aliases
+    return found
 
 
 def serving_requirements(root: Path) -> list[str]:

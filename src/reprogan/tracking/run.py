@@ -164,13 +164,12 @@ def add_points(client: "MlflowClient", run: "Run", points: list[Point]) -> bool:
     count: dict[str, int] = {}
     for point in points:
         count[point.key] = count.get(point.key, 0) + 1
-    # A single value need not be asked for: the run came with the last value of every curve.
-    held = logged_points(client, run.info.run_id, [key for key in count if count[key] > 1 and key in run.data.metrics])
-    new = [
-        point
-        for point in points
-        if point not in held and not (count[point.key] == 1 and run.data.metrics.get(point.key) == point.value)
-    ]
+    # A single value that is there as the last of its curve need not be asked for: the run came with those.
+    metrics = run.data.metrics
+    last = {point for point in points if count[point.key] == 1 and metrics.get(point.key) == point.value}
+    asked_for = {point.key for point in points if point.key in metrics and point not in last}
+    held = logged_points(client, run.info.run_id, asked_for) | last
+    new = [point for point in points if point not in held]
     log_points(client, run.info.run_id, new)
     return bool(new)
 
