@@ -92,7 +92,7 @@ def connect(root: Path) -> Iterator[Tracking]:
     except Exception as error:  # MLflow's own errors, and those of requests, SQLAlchemy and the file system
         reason = " ".join(str(error).split()) or type(error).__name__
         reason = reason if len(reason) <= 300 else f"{reason[:297]}..."
-        raise TrackingFailed(f"MLflow at {_without_secrets(uri)}: {reason}") from error
+        raise TrackingFailed(f"MLflow at {without_secrets(uri)}: {reason}") from error
 
 
 def _prepare_mlflow() -> None:
@@ -142,7 +142,7 @@ def _expect_answer(uri: str) -> None:
         pass  # MLflow has settings of its own for certificates: let it judge
     except requests.RequestException as error:
         raise TrackingFailed(
-            f"MLflow at {_without_secrets(uri)}: no answer ({type(error).__name__}); start that server, "
+            f"MLflow at {without_secrets(uri)}: no answer ({type(error).__name__}); start that server, "
             f"or unset {URI_VARIABLE} to use {DATABASE}"
         ) from error
 
@@ -171,7 +171,7 @@ def _experiment(client: "MlflowClient", artifacts: str | None) -> str:
     return str(experiment.experiment_id)
 
 
-def _without_secrets(uri: str) -> str:
+def without_secrets(uri: str) -> str:
     """`uri` without a user name and password in it."""
     scheme, separator, rest = uri.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from reprogan.errors import UserError
-from reprogan.tracking.store import connect, tracking_uri
+from reprogan.tracking.store import connect, tracking_uri, without_secrets
 
 
 def serve_ui(root: Path, port: int) -> None:
@@ -15,7 +15,8 @@ def serve_ui(root: Path, port: int) -> None:
     """
     uri = tracking_uri(root)
     if uri.startswith(("http://", "https://")):
-        raise UserError(f"MLFLOW_TRACKING_URI is {uri}: that server has its own UI; open that address in a browser")
+        address = without_secrets(uri)
+        raise UserError(f"MLFLOW_TRACKING_URI is {address}: that server has its own UI; open that address in a browser")
     with connect(root):  # the database is there and of this MLflow's version before a server opens it
         pass
     print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
