@@ -54,18 +54,24 @@ def wait_for(condition: Any, seconds: float) -> None:
         time.sleep(0.1)
 
 
+def points(repository: Any) -> int:
+    """How many points of losses MLflow holds; it has others of the machine's load."""
+    ((count,),) = repository.rows("SELECT count(*) FROM metrics WHERE key LIKE '%loss'")
+    return int(count)
+
+
 def test_a_killed_training_is_killed_in_mlflow_and_goes_on_in_the_same_run(repository: Any) -> None:
     root = repository.root
     training = start(root, 1)
-    wait_for(lambda: repository.counts()["metrics"] >= 20, 120)
+    wait_for(lambda: points(repository) >= 20, 120)
     training.send_signal(signal.SIGKILL)
     training.wait()
     wait_for(lambda: repository.rows("SELECT status FROM runs") == [("KILLED",)], 12)
 
     resumed = start(root, 4, sha256="5" * 64)  # from a checkpoint long before the kill
     wait_for(lambda: repository.rows("SELECT status FROM runs") == [("RUNNING",)], 120)
-    steps = repository.counts()["metrics"]
-    wait_for(lambda: repository.counts()["metrics"] > steps + 20, 120)
+    before = points(repository)
+    wait_for(lambda: points(repository) > before + 20, 120)
     (root / "enough").touch()
     out, errors = resumed.communicate(timeout=120)
     assert (resumed.returncode, errors) == (0, "") and "finished within" in out
