@@ -269,3 +269,21 @@ def test_decisions_are_read_as_they_were_written(tmp_path: Path):
     decisions.add(tmp_path, one)
     assert decisions.read(tmp_path) == [one, one]
     assert all(json.loads(line) for line in (tmp_path / decisions.FILE).read_text().splitlines())
+
+
+def test_a_decision_that_was_cut_short_is_finished_and_an_alias_moved_by_hand_stays(workplace: Any, made: Path):
+    params, root = workplace.params, workplace.root
+    put(workplace, made / "poor")
+    promote(params, root, "dcgan", ASKED)
+    good = put(workplace, made / "good")
+    model, time = decisions.Model(2, good, None), "2020-01-01T00:00:00+00:00"
+    written = decisions.Decision("dcgan", "promoted", time, "killed after this line", model, None, {})
+    decisions.add(root, written)
+    assert aliases(workplace) == {"challenger": 2, "champion": 1}
+    (one,) = publish(params, root, ["dcgan"])
+    assert one.changed and aliases(workplace) == {"challenger": 2, "champion": 2}
+    assert promote(params, root, "dcgan", ASKED).outcome == "held"
+    with connect(root) as tracking:
+        tracking.client.set_registered_model_alias("reprogan-dcgan", "champion", "1")  # by hand
+    publish(params, root, ["dcgan"])
+    assert aliases(workplace)["champion"] == 1

@@ -75,10 +75,10 @@ def add(root: Path, decision: Decision) -> None:
     write_atomically(path, before + json.dumps(asdict(decision), ensure_ascii=False) + "\n")
 
 
-def champion(decisions: Sequence[Decision], variant: str) -> Model | None:
-    """The model that was last made the champion of a variant; None where none was."""
-    models = [one.model for one in decisions if one.variant == variant and one.outcome in NEW_CHAMPION]
-    return models[-1] if models else None
+def last_change(decisions: Sequence[Decision], variant: str) -> Decision | None:
+    """The decision that made a variant's present champion; None where there is none."""
+    changes = [one for one in decisions if one.variant == variant and one.outcome in NEW_CHAMPION]
+    return changes[-1] if changes else None
 
 
 def previous_champion(decisions: Sequence[Decision], variant: str) -> Model | None:

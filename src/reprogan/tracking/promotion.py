@@ -92,12 +92,9 @@ def rollback(root: Path, variant: str, reason: str) -> Decision:
             raise UserError(f"{decisions.FILE}: no champion of {variant} before the present one; nothing to go back to")
         version = registry.version_of(tracking.client, variant, before.sha256)
         if version is None:
-            where = (
-                f"git checkout {before.commit} && dvc pull" if before.commit else "check out the commit that made it"
-            )
             raise UserError(
-                f"{registry.registered_name(variant)}: no version of sha256 {before.sha256[:12]}; {where}, then "
-                f"`reprogan publish {variant}`"
+                f"{registry.registered_name(variant)}: no version of sha256 {before.sha256[:12]}; "
+                f"{registry.way_back(before, variant)}"
             )
         champion = _aliased(tracking, variant, registry.CHAMPION)
         return _settle(tracking, root, variant, version, champion, "rolled back", reason, {})
@@ -228,7 +225,7 @@ def _settle(
     decisions.add(root, decision)
     client = tracking.client
     if outcome in decisions.NEW_CHAMPION:
-        client.set_registered_model_alias(version.name, registry.CHAMPION, version.version)
+        registry.crown(client, version, decision)
     about = [
         one for one in decisions.read(root) if one.variant == variant and one.model.sha256 == decision.model.sha256
     ]

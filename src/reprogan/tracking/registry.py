@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from reprogan.config import ENCODERS, Compute
 from reprogan.tracking.curves import Point, log_points
-from reprogan.tracking.decisions import Decision, champion
+from reprogan.tracking.decisions import Decision, last_change
+from reprogan.tracking.decisions import Model as Decided
 from reprogan.tracking.run import SHA256, VARIANT
 from reprogan.tracking.store import Tracking
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from reprogan.models.trained import Description
 
 CHALLENGER = "challenger"  # the newest version
+_SINCE = "promotion.champion_since"  # tag of a version: the time of the decision that made it champion
 CHAMPION = "champion"  # the one that promotions.jsonl says
 
 _SERVED_FILE = Path(__file__).with_name("served_model.py")
@@ -138,25 +140,39 @@ def version_of(client: "MlflowClient", variant: str, sha256: str) -> "ModelVersi
     return max(held, key=lambda version: int(version.version), default=None)
 
 
-def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decision]) -> bool:
-    """Set the alias `champion` as the decisions say, where it is gone, as after a store was lost; True if it was set.
+def crown(client: "MlflowClient", version: "ModelVersion", decision: Decision) -> None:
+    """Move the alias `champion` to a version, as a decision says; the tag comes last, and shows that it was done."""
+    client.set_registered_model_alias(version.name, CHAMPION, version.version)
+    client.set_model_version_tag(version.name, version.version, _SINCE, decision.time)
 
-    An alias that is there stays: whoever set it in MLflow's pages meant it.
+
+def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decision]) -> bool:
+    """Bring the alias `champion` to where the decisions have it; True if it had to be.
+
+    That is where it is gone, as after a store was lost, or where deciding was cut short. An alias that was moved since,
+    by hand in MLflow's pages, stays.
     """
-    known = champion(decisions, variant)
-    if known is None or CHAMPION in _aliases(tracking.client, registered_name(variant)):
+    decision = last_change(decisions, variant)
+    if decision is None:
         return False
-    version = version_of(tracking.client, variant, known.sha256)
+    is_set = CHAMPION in _aliases(tracking.client, registered_name(variant))
+    version = version_of(tracking.client, variant, decision.model.sha256)
     if version is None:
-        at = known.commit or "the commit that made it"
-        print(
-            f"reprogan: {variant}: its champion, {known}, is not in MLflow; "
-            f"`reprogan publish --revision {at} {variant}` brings it back",
-            file=sys.stderr,
-        )
+        if not is_set:
+            remedy = way_back(decision.model, variant)
+            print(f"reprogan: {variant}: its champion, {decision.model}, is not in MLflow; {remedy}", file=sys.stderr)
         return False
-    tracking.client.set_registered_model_alias(version.name, CHAMPION, version.version)
+    if is_set and version.tags.get(_SINCE) == decision.time:
+        return False
+    crown(tracking.client, version, decision)
     return True
+
+
+def way_back(model: Decided, variant: str) -> str:
+    """What brings a version that MLflow does not have back to it, in words."""
+    if model.commit is None:
+        return f"check out the commit that made it, then run `reprogan publish {variant}`"
+    return f"`reprogan publish --revision {model.commit} {variant}` brings it back"
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, str]:

@@ -16,10 +16,14 @@ from reprogan.blocks import read_yaml
 from reprogan.data.mnist import MIRROR_VARIABLE
 from reprogan.errors import UserError
 from reprogan.tracking.provenance import LockedStage, locked_stages
+from reprogan.tracking.store import URI_VARIABLE
+from reprogan.training.follower import TRACKING
+from reprogan.warm import STAGES
 
 _FOLDERS = "up/to/here"  # above the clone: paths of params.yaml may lead out of the repository, as ../pictures
 _LOCAL_CONFIG = ".dvc/config.local"
 _DOWNLOADS = "data/raw"
+_NOT_PASSED_ON = (URI_VARIABLE, STAGES, "DVC_EXP_NAME", "PYTHONPATH")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Clone:
     def command(self, stage: str) -> "subprocess.Popen[bytes]":
         """Start a stage's command with this Python, apart from any tracking store; it prints to standard error."""
         # Byte code would lie in the folders that later stages depend on.
-        apart = {"DVC_ROOT": str(self.root), "REPROGAN_TRACKING": "off", "PYTHONDONTWRITEBYTECODE": "1"}
+        apart = {"DVC_ROOT": str(self.root), TRACKING: "off", "PYTHONDONTWRITEBYTECODE": "1"}
         environment = {key: value for key, value in os.environ.items() if key not in _NOT_PASSED_ON}
         if (mirror := environment.get(MIRROR_VARIABLE)) and (self.of / mirror).is_dir():
             environment[MIRROR_VARIABLE] = str((self.of / mirror).resolve())
@@ -94,9 +98,6 @@ class Clone:
         return done.returncode
 
 
-_NOT_PASSED_ON = ("MLFLOW_TRACKING_URI", "REPROGAN_STAGES", "DVC_EXP_NAME", "PYTHONPATH")
-
-
 def remove(path: Path) -> None:
     """Remove a file or folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
@@ -109,7 +110,7 @@ def remove(path: Path) -> None:
 def clean_clone(root: Path, commit: str) -> Iterator[Clone]:
     """A clone of the repository `root` at a commit, until the block ends. Raises UserError where git refuses.
 
-    It shares DVC's cache with the repository, and reads it alone.
+    It shares DVC's cache with the repository: outputs are read from it, and what is pulled is added to it.
     """
     with tempfile.TemporaryDirectory(prefix="reprogan-verify-") as folder:
         top = Path(_run(root, "git", "rev-parse", "--show-toplevel"))
