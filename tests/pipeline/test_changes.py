@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -20,168 +18,150 @@ def stages(stage: str, *variants: str) -> set[str]:
     return {f"{stage}@{variant}" for variant in variants}
 
 
-def parameter(key: str, value: object) -> Callable:
-    return lambda project: project.change(**{key: value})
+def edit(project, path: str) -> None:
+    """Add a comment to a file of code."""
+    file = project.root / path
+    file.write_text(file.read_text() + "\n# edited\n")
 
 
-def code(path: str) -> Callable:
-    def edit(project) -> None:
-        file = Path(project.root / path)
-        file.write_text(file.read_text() + "\n# edited\n")
-
-    return edit
+def status(project) -> dict[str, list]:
+    """What `dvc status` finds changed: by stage, what changed for it."""
+    found = json.loads(project.dvc("status", "--json").stdout)
+    return {name.removeprefix("dvc.yaml:"): changes for name, changes in found.items()}
 
 
-def comment(project) -> None:
-    file = project.root / "params.yaml"
-    file.write_text("# a comment\n" + file.read_text())
-
-
-def new_variant(project) -> None:
-    project.change(**{"variants.second": project.parameter("variants.gan")})
+def changed_for(changes: list) -> set[str]:
+    """Of a stage's changes the files, folders and parameters that it depends on."""
+    deps = {name: what for change in changes for name, what in change.get("changed deps", {}).items()}
+    keys = deps.pop("params.yaml", {})
+    return deps.keys() | (set(keys) if isinstance(keys, dict) else {"params.yaml"})
 
 
 # What is edited => the stages that DVC finds changed by the edit itself; what follows, follows by their outputs.
-EDITS = {
-    "variants.dcgan.training": (
-        parameter("variants.dcgan.training.images", 640),
-        {"check"} | stages("train", "dcgan"),
+PARAMETERS = {
+    "variants.dcgan.training.images": (640, stages("train", "dcgan")),
+    "variants.dcgan.training.seeds": (
+        [1, 2, 3],
+        stages("train", "dcgan") | stages("sample", "dcgan") | stages("evaluate", "dcgan"),
     ),
-    "variants.dcgan.network": (parameter("variants.dcgan.network.filters", 8), {"check"} | stages("train", "dcgan")),
-    "variants.dcgan.sampling": (
-        parameter("variants.dcgan.sampling.count", 300),
-        {"check"} | stages("sample", "dcgan"),
+    "variants.dcgan.network.filters": (8, stages("train", "dcgan")),
+    "variants.dcgan.sampling.count": (300, stages("sample", "dcgan")),
+    "variants.gan.objective.generator.learning_rate": (2e-4, stages("train", "gan")),
+    "variants.stackgan.training.images": (64, stages("train", "stackgan")),
+    "evaluation.count": (100, stages("reference", *REFERENCES) | stages("evaluate", *EXTRACTORS, *DRAWN)),
+    "evaluation.seeds": (1, stages("sample", *EXTRACTORS, *DRAWN) | stages("evaluate", *EXTRACTORS, *DRAWN)),
+    "profile": ("another name", set()),
+    "captions.least": (3, {"prepare_captions"}),
+    "pairs.edges.options": ({"sigma": 2.0}, {"prepare_pairs@edges"}),
+    "faces.toyfaces.count": (61, {"prepare_faces", "prepare_pairs@edges"}),
+    "ring.std": (0.03, {"prepare_ring"}),
+    "stacked.seed": (2, {"prepare_stacked"}),
+}
+
+CODE = {
+    "models/dcgan.py": {"check", "publish"} | stages("train", "dcgan") | stages("sample", "dcgan"),
+    "models/fully_connected.py": {"check", "publish"} | stages("train", "gan") | stages("sample", "gan"),
+    "models/cnn_classifier.py": {"check", "publish"}
+    | stages("train", "cnn_classifier")
+    | stages("sample", "cnn_classifier")
+    | stages("evaluate", "cnn_classifier"),
+    "models/stackgan.py": {"check", "publish"} | stages("train", *STAGES) | stages("sample", *STAGES),
+    "models/caption_features.py": {"check", "publish"}
+    | stages("train", "caption_features", *STAGES)
+    | stages("sample", "caption_features", *STAGES)
+    | stages("evaluate", "caption_features"),
+    "models/unet.py": {"check", "publish"} | stages("train", "pix2pix_edges") | stages("sample", "pix2pix_edges"),
+    "models/multilayer.py": {"check", "publish"}
+    | stages("train", "ring_gan")
+    | stages("sample", "ring_gan")
+    | stages("evaluate", "ring_gan"),
+    "models/progan.py": {"check", "publish"} | stages("train", "progan") | stages("sample", "progan"),
+    "systems/pix2pix.py": {"check"} | stages("train", "pix2pix_edges"),
+    "systems/gan.py": {"check"} | stages("train", *GANS),
+    "systems/vae.py": {"check"} | stages("train", "vae"),
+    "systems/features.py": {"check"} | stages("train", "face_features"),
+    "systems/adam.py": {"check", "code_of_train"},
+    "losses/contrastive.py": {"check"} | stages("train", "caption_features"),
+    "losses/bernoulli.py": {"check"} | stages("train", "vae"),
+    "losses/cross_entropy.py": {"check"} | stages("train", *CLASSIFIERS),
+    "data/tasks/edges.py": {"check", "prepare_pairs@edges"},
+    "data/tasks/grey.py": {"check"},
+    "data/text.py": {"prepare_captions"},
+    "data/toyfaces/hair.py": {"check", "prepare_faces"},
+    "data/faces/crop.py": {"check", "prepare_faces", "prepare_pairs@edges"},
+    "data/ring.py": {"prepare_ring"},
+    "sampling/pictures.py": {"code_of_sample", "code_of_evaluate"},
+    "evaluation/frechet.py": {"code_of_evaluate", "code_of_reference"},
+    "evaluation/score.py": {"code_of_evaluate"},
+    "report/contents.py": {"report"},
+    "tracking/publish.py": {"publish"},
+    "cli.py": set(),
+}
+
+# These change which files and parameters a stage depends on.
+LINKS = {
+    "a new variant": (
+        lambda project: {"variants.second": project.parameter("variants.gan")},
+        stages("train", "second") | stages("sample", "second") | stages("evaluate", "second"),
     ),
     "variants.dcgan.extractor": (
-        lambda project: project.change(
-            **{"variants.dcgan.extractor": "cnn_classifier", "variants.dcgan.extractor_architecture": "cnn_classifier"}
-        ),
-        {"check"} | stages("evaluate", "dcgan"),
-    ),
-    "variants.gan.objective": (
-        parameter("variants.gan.objective.generator.learning_rate", 2e-4),
-        {"check"} | stages("train", "gan"),
-    ),
-    "a new variant": (
-        new_variant,
-        {"check"} | stages("train", "second") | stages("sample", "second") | stages("evaluate", "second"),
-    ),
-    "evaluation.count": (
-        parameter("evaluation.count", 100),
-        {"check"} | stages("reference", *REFERENCES) | stages("evaluate", *EXTRACTORS, *DRAWN),
-    ),
-    "evaluation.seeds": (
-        parameter("evaluation.seeds", 1),
-        {"check"} | stages("sample", *EXTRACTORS, *DRAWN) | stages("evaluate", *EXTRACTORS, *DRAWN),
-    ),
-    "references.digits": (
-        lambda project: project.change(
-            **{"references.digits.extractor": "cnn_classifier", "references.digits.architecture": "cnn_classifier"}
-        ),
-        {"check"} | stages("reference", "digits"),
-    ),
-    "variants.dcgan.training.seeds": (
-        parameter("variants.dcgan.training.seeds", [1, 2, 3]),
-        {"check"} | stages("train", "dcgan") | stages("sample", "dcgan") | stages("evaluate", "dcgan"),
-    ),
-    "profile": (parameter("profile", "another name"), {"check"}),
-    "captions.least": (parameter("captions.least", 3), {"check", "prepare_captions"}),
-    "pairs.edges.options": (parameter("pairs.edges.options", {"sigma": 2.0}), {"check", "prepare_pairs@edges"}),
-    "variants.stackgan.training": (
-        parameter("variants.stackgan.training.images", 64),
-        {"check"} | stages("train", "stackgan"),
+        lambda project: {
+            "variants.dcgan.extractor": "cnn_classifier",
+            "variants.dcgan.extractor_architecture": "cnn_classifier",
+        },
+        stages("evaluate", "dcgan"),
     ),
     "variants.stackgan.upstream": (
-        parameter("variants.stackgan.upstream.model", "models/caption_features"),
-        {"check"} | stages("train", "stackgan"),
+        lambda project: {"variants.stackgan.upstream.model": "models/caption_features"},
+        stages("train", "stackgan"),
     ),
-    "ring.std": (parameter("ring.std", 0.03), {"check", "prepare_ring"}),
-    "stacked.seed": (parameter("stacked.seed", 2), {"check", "prepare_stacked"}),
-    "a comment in params.yaml": (comment, {"check"}),
-    "models/dcgan.py": (
-        code("src/reprogan/models/dcgan.py"),
-        {"check", "publish"} | stages("train", "dcgan") | stages("sample", "dcgan"),
+    "references.digits": (
+        lambda project: {
+            "references.digits.extractor": "cnn_classifier",
+            "references.digits.architecture": "cnn_classifier",
+        },
+        stages("reference", "digits"),
     ),
-    "models/fully_connected.py": (
-        code("src/reprogan/models/fully_connected.py"),
-        {"check", "publish"} | stages("train", "gan") | stages("sample", "gan"),
-    ),
-    "models/cnn_classifier.py": (
-        code("src/reprogan/models/cnn_classifier.py"),
-        {"check", "publish"}
-        | stages("train", "cnn_classifier")
-        | stages("sample", "cnn_classifier")
-        | stages("evaluate", "cnn_classifier"),
-    ),
-    "models/stackgan.py": (
-        code("src/reprogan/models/stackgan.py"),
-        {"check", "publish"} | stages("train", *STAGES) | stages("sample", *STAGES),
-    ),
-    "models/caption_features.py": (
-        code("src/reprogan/models/caption_features.py"),
-        {"check", "publish"}
-        | stages("train", "caption_features", *STAGES)
-        | stages("sample", "caption_features", *STAGES)
-        | stages("evaluate", "caption_features"),
-    ),
-    "models/unet.py": (
-        code("src/reprogan/models/unet.py"),
-        {"check", "publish"} | stages("train", "pix2pix_edges") | stages("sample", "pix2pix_edges"),
-    ),
-    "systems/pix2pix.py": (code("src/reprogan/systems/pix2pix.py"), {"check"} | stages("train", "pix2pix_edges")),
-    "losses/contrastive.py": (
-        code("src/reprogan/losses/contrastive.py"),
-        {"check"} | stages("train", "caption_features"),
-    ),
-    "data/tasks/edges.py": (code("src/reprogan/data/tasks/edges.py"), {"check", "prepare_pairs@edges"}),
-    "data/tasks/grey.py": (code("src/reprogan/data/tasks/grey.py"), {"check"}),
-    "data/text.py": (code("src/reprogan/data/text.py"), {"prepare_captions"}),
-    "systems/gan.py": (code("src/reprogan/systems/gan.py"), {"check"} | stages("train", *GANS)),
-    "systems/vae.py": (code("src/reprogan/systems/vae.py"), {"check"} | stages("train", "vae")),
-    "losses/bernoulli.py": (code("src/reprogan/losses/bernoulli.py"), {"check"} | stages("train", "vae")),
-    "models/multilayer.py": (
-        code("src/reprogan/models/multilayer.py"),
-        {"check", "publish"}
-        | stages("train", "ring_gan")
-        | stages("sample", "ring_gan")
-        | stages("evaluate", "ring_gan"),
-    ),
-    "models/progan.py": (
-        code("src/reprogan/models/progan.py"),
-        {"check", "publish"} | stages("train", "progan") | stages("sample", "progan"),
-    ),
-    "systems/features.py": (code("src/reprogan/systems/features.py"), {"check"} | stages("train", "face_features")),
-    "faces.toyfaces": (
-        parameter("faces.toyfaces.count", 61),
-        {"check", "prepare_faces", "prepare_pairs@edges"},
-    ),
-    "data/toyfaces/": (code("src/reprogan/data/toyfaces/hair.py"), {"check", "prepare_faces"}),
-    "data/faces/": (code("src/reprogan/data/faces/crop.py"), {"check", "prepare_faces", "prepare_pairs@edges"}),
-    "data/ring.py": (code("src/reprogan/data/ring.py"), {"prepare_ring"}),
-    "losses/cross_entropy.py": (
-        code("src/reprogan/losses/cross_entropy.py"),
-        {"check"} | stages("train", *CLASSIFIERS),
-    ),
-    "sampling/": (code("src/reprogan/sampling/pictures.py"), {"code_of_sample", "code_of_evaluate"}),
-    "evaluation/": (
-        code("src/reprogan/evaluation/frechet.py"),
-        {"code_of_evaluate", "code_of_reference"},
-    ),
-    "evaluation/score.py": (code("src/reprogan/evaluation/score.py"), {"code_of_evaluate"}),
-    "systems/adam.py": (code("src/reprogan/systems/adam.py"), {"check", "code_of_train"}),
-    "report/": (code("src/reprogan/report/contents.py"), {"report"}),
-    "tracking/": (code("src/reprogan/tracking/publish.py"), {"publish"}),
-    "cli.py": (code("src/reprogan/cli.py"), set()),
-    "README.md": (lambda project: (project.root / "README.md").write_text("read me\n"), set()),
 }
 
 
-@pytest.mark.parametrize("what", EDITS)
-def test_an_edit_touches_only_its_stages(pipeline_copy, what):
-    edit, expected = EDITS[what]
-    edit(pipeline_copy)
-    changed = json.loads(pipeline_copy.dvc("status", "--json").stdout)
-    assert {name.removeprefix("dvc.yaml:") for name in changed} == expected
+def test_an_edit_of_a_parameter_touches_only_its_stages(pipeline_copy):
+    """All at once: DVC says for each stage which of its parameters it is that changed."""
+    pipeline_copy.change(**{key: value for key, (value, _) in PARAMETERS.items()})
+    found = status(pipeline_copy)
+    assert changed_for(found.pop("check")) == {"params.yaml"}
+    declared = {stage: changed_for(changes) for stage, changes in found.items()}
+    touched = {
+        edited: {stage for stage, keys in declared.items() if any(f"{edited}.".startswith(f"{key}.") for key in keys)}
+        for edited in PARAMETERS
+    }
+    assert touched == {key: expected for key, (_, expected) in PARAMETERS.items()}
+    assert set().union(*touched.values()) == declared.keys()
+
+
+def test_an_edit_of_code_touches_only_its_stages(pipeline_copy):
+    """All at once: DVC says for each stage which of its files and folders it is that changed."""
+    for name in CODE:
+        edit(pipeline_copy, f"src/reprogan/{name}")
+    (pipeline_copy.root / "README.md").write_text("read me\n")
+    declared = {stage: changed_for(changes) for stage, changes in status(pipeline_copy).items()}
+    touched = {
+        edited: {
+            stage
+            for stage, deps in declared.items()
+            if any(f"src/reprogan/{edited}/".startswith(f"{dep}/") for dep in deps)
+        }
+        for edited in CODE
+    }
+    assert touched == CODE
+    assert set().union(*touched.values()) == declared.keys()
+
+
+@pytest.mark.parametrize("what", LINKS)
+def test_another_link_touches_only_its_stages(pipeline_copy, what):
+    edits, expected = LINKS[what]
+    pipeline_copy.change(**edits(pipeline_copy))
+    assert status(pipeline_copy).keys() == {"check"} | expected
 
 
 @pytest.fixture(scope="module")
@@ -220,17 +200,17 @@ def test_a_change_to_dcgan_for_real(project, pipeline):
 
 
 def test_a_comment_changes_nothing_but_check(project):
-    comment(project)
+    file = project.root / "params.yaml"
+    file.write_text("# a comment\n" + file.read_text())
     ran = set(re.findall(r"Running stage '(.+)'", project.repro().stdout))
     assert ran == {"check"}
 
 
 def test_an_edit_of_shared_code_touches_every_stage_of_its_kind(project):
-    code("src/reprogan/systems/adam.py")(project)
-    code("src/reprogan/sampling/pictures.py")(project)
+    edit(project, "src/reprogan/systems/adam.py")
+    edit(project, "src/reprogan/sampling/pictures.py")
     project.repro("-s", "check", "code_of_train", "code_of_sample", "code_of_evaluate", "code_of_reference")
-    changed = json.loads(project.dvc("status", "--json").stdout)
-    assert {name.removeprefix("dvc.yaml:") for name in changed} == (
+    assert status(project).keys() == (
         stages("train", *EXTRACTORS, *DRAWN)
         | stages("sample", *EXTRACTORS, *DRAWN)
         | stages("evaluate", *EXTRACTORS, *DRAWN)
@@ -242,6 +222,5 @@ def test_a_broken_dep_shows_in_the_real_file(project):
     """A dep taken out of dvc.yaml itself: DVC then misses the edit, as the import check would tell."""
     file = project.root / "dvc.yaml"
     file.write_text(file.read_text().replace("        - src/reprogan/models/${item.architecture}.py\n", ""))
-    code("src/reprogan/models/dcgan.py")(project)
-    changed = json.loads(project.dvc("status", "--json").stdout)
-    assert "train@dcgan" not in changed or "deps" not in str(changed["train@dcgan"])
+    edit(project, "src/reprogan/models/dcgan.py")
+    assert "src/reprogan/models/dcgan.py" not in changed_for(status(project).get("train@dcgan", []))

@@ -23,6 +23,8 @@ from reprogan.training.run import train_variant
 REPOSITORY = Path(__file__).parents[2]
 COMPUTE = {"device": "cpu", "threads": 1, "isa": "avx2", "precision": "float32", "channels_last": True}
 SHORT = {"images": 640, "batch_size": 16, "log_every": 64, "checkpoint_every": 128}
+SHORTER = {"images": 320, "batch_size": 8, "log_every": 32, "checkpoint_every": 64}  # of larger images; as many steps
+OF_28 = ("digits", "stacked", "ring")  # data: of 28×28 pixels, or less
 SMALL = {"filters": 4, "hidden": 16, "width": 16}  # of any network that has such a key
 NARROW = {  # of a variant or, where it has none, its architecture
     "sagan": {"generator_attention": [8, 16], "discriminator_attention": [8]},
@@ -51,14 +53,16 @@ class Bench:
     def variant(self, name: str, **changes: Any) -> Variant:
         """A variant of params.yaml with a short budget; `changes` are keys below its block: `training.images`."""
         block = load(REPOSITORY / "params.yaml").variant(name).model_dump(mode="json")
-        block["training"] |= SHORT | {"milestones": [0, 100] if block["system"] in PROGRESSES else []}
+        small = block["data"] in OF_28 and block["view"]["size"] is None
+        block["training"] |= SHORT if small else SHORTER
+        block["training"] |= {"milestones": [0, 100] if block["system"] in PROGRESSES else []}
         if name != "gan":  # whose checkpoints have a size that tests count on
             block["network"] |= {key: value for key, value in SMALL.items() if key in block["network"]}
         block["network"] |= NARROW.get(name) or NARROW.get(block["architecture"], {})
-        if block["objective"].get("growth"):  # the checkpoint at 256 images is in the middle of a fade
-            block["objective"]["growth"] = {"stable": [32] * 5, "fade": [64] * 5}
+        if block["objective"].get("growth"):  # the fourth row is in the middle of a fade
+            block["objective"]["growth"] = {"stable": [16] * 5, "fade": [32] * 5}
         if block["objective"].get("n_critic", 1) > 1:  # as many images a step as with one
-            block["objective"]["n_critic"], block["training"]["batch_size"] = 2, 8
+            block["objective"]["n_critic"], block["training"]["batch_size"] = 2, block["training"]["batch_size"] // 2
         for key, value in changes.items():
             *folders, last = key.split(".")
             inner = block
@@ -74,7 +78,7 @@ class Bench:
             stacked.prepare(Stacked(seed=1, train=100, test=20), self.data, path)
         if kind == "ring" and not path.exists():
             ring.prepare(Ring(seed=1, modes=8, std=0.02, train=100, test=20), path)
-        if kind not in ("digits", "stacked", "ring") and not path.exists():
+        if kind not in OF_28 and not path.exists():
             path.write_bytes(toy_faces(kind))
         return path
 

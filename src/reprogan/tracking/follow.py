@@ -69,8 +69,8 @@ class Training:
 
 def follow(training: Training, tracking: Tracking, begun: threading.Event) -> None:
     """Log the training's curves as they grow until it ends, and then how it ended."""
-    run = _begin(training, tracking)
     begun.set()
+    run = _begin(training, tracking)
     machine = _machine(training)
     seen: set[Point] = set()
     while True:
@@ -122,8 +122,7 @@ def _end(training: Training, tracking: Tracking, run: "Run") -> None:
     client, run_id = tracking.client, run.info.run_id
     done = training.done()
     if done is None or training.is_followed_no_more():
-        # A run that shows a finished training stays finished when that training is done again and killed.
-        client.set_terminated(run_id, "FINISHED" if runs.SHA256 in run.data.tags else "KILLED")
+        runs.end_killed(client, run)
         return
     log_points(client, run_id, runs.speed_points(run, done))
     client.set_tag(run_id, runs.SHA256, done["model_sha256"])

@@ -121,12 +121,20 @@ def process_tags(pid: int) -> dict[str, str]:
     return {HOST: platform.node(), PROCESS: str(pid), PROCESS_BEGAN: f"{_began(pid):.2f}"}
 
 
+def end_killed(client: "MlflowClient", run: "Run") -> None:
+    """Close a run whose process is gone; one that shows a finished training, which was done again, stays finished."""
+    if SHA256 in run.data.tags:
+        client.set_terminated(run.info.run_id, "FINISHED", run.info.end_time)
+    else:
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
 def end_abandoned(tracking: Tracking) -> list[str]:
-    """Close runs as KILLED whose process on this machine is gone; their ids."""
+    """Close runs whose process on this machine is gone; their ids."""
     ended = []
     for run in search(tracking, {HOST: platform.node()}, "RUNNING"):
         if not _is_alive(int(run.data.tags.get(PROCESS, 0)), float(run.data.tags.get(PROCESS_BEGAN, 0))):
-            tracking.client.set_terminated(run.info.run_id, "KILLED")
+            end_killed(tracking.client, run)
             ended.append(str(run.info.run_id))
     return ended
 
