@@ -167,12 +167,7 @@ def test_another_link_touches_only_its_stages(pipeline_copy, what):
 @pytest.fixture(scope="module")
 def module_copy(pipeline, tmp_path_factory):
     """One copy of the finished pipeline for all edits: DVC has hashed it once."""
-    import shutil
-    from dataclasses import replace
-
-    root = tmp_path_factory.mktemp("edits") / "repository"
-    shutil.copytree(pipeline.project.root, root, symlinks=True)
-    return replace(pipeline.project, root=root)
+    return pipeline.copy(tmp_path_factory.mktemp("edits") / "repository")
 
 
 @pytest.fixture

@@ -121,12 +121,23 @@ def clean_clone(root: Path, commit: str) -> Iterator[Clone]:
         clone = place / below
         if (root / _DOWNLOADS).is_dir():  # each file is checked against its sha256 before it is used
             shutil.copytree(root / _DOWNLOADS, clone / _DOWNLOADS, dirs_exist_ok=True)
-        cache = Path(_run(root, sys.executable, "-m", "dvc", "cache", "dir"))
         if (root / _LOCAL_CONFIG).is_file():
             shutil.copyfile(root / _LOCAL_CONFIG, clone / _LOCAL_CONFIG)
-        _run(clone, sys.executable, "-m", "dvc", "cache", "dir", "--local", str(cache))
-        _run(clone, sys.executable, "-m", "dvc", "config", "--local", "cache.type", "copy")
+        cache = _share_cache(root, clone)
         yield Clone(clone, root.resolve(), cache, locked_stages(clone))
+
+
+def _share_cache(root: Path, clone: Path) -> Path:
+    """Let a clone copy its data out of the cache that the repository `root` uses; where that is."""
+    from dvc.config import Config, ConfigError  # its command takes seconds for each setting
+
+    try:
+        cache = Config(str(root / ".dvc"))["cache"].get("dir") or root / ".dvc/cache"
+        with Config(str(clone / ".dvc")).edit("local") as local:
+            local["cache"] |= {"dir": str(cache), "type": ["copy"]}
+    except ConfigError as error:
+        raise UserError(f"{root / '.dvc'}: {' '.join(str(error).split())}; expected DVC's settings") from error
+    return Path(cache)
 
 
 def _run(folder: Path, *command: str) -> str:
