@@ -305,14 +305,11 @@ class Pipeline:
     output: str  # what `dvc repro` said
 
     def copy(self, root: Path) -> Project:
-        """A copy at `root`; what lies in DVC's cache, where nothing is ever changed, is linked to the same bytes."""
-        cache = self.project.root / ".dvc/cache/files"
+        """A copy at `root`; what DVC and MLflow keep, where no file is ever changed, is linked to the same bytes."""
+        kept = tuple(f"{self.project.root / name}{os.sep}" for name in (".dvc/cache/files", "mlruns"))
 
         def copy(source: str, target: str) -> None:
-            if Path(source).is_relative_to(cache):
-                os.link(source, target)
-            else:
-                shutil.copy2(source, target)
+            (os.link if source.startswith(kept) else shutil.copy2)(source, target)
 
         shutil.copytree(self.project.root, root, symlinks=True, copy_function=copy)
         shutil.rmtree(root / ".reprogan", ignore_errors=True)
