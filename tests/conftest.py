@@ -1,5 +1,6 @@
 """What all tests share: tools that may be missing, and copies of this repository that run under real git and DVC."""
 
+import ctypes
 import gzip
 import hashlib
 import os
@@ -400,3 +401,20 @@ def wait_until(true: Callable[[], object], seconds: float = 60.0) -> bool:
 def wait_until_fixture() -> Callable[..., bool]:
     """Look every few milliseconds until it is so, or time is up: `wait_until(is_it_so, seconds)`."""
     return wait_until
+
+
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+
+
+@pytest.fixture(scope="session")
+def obey_permissions() -> Callable[[], None]:
+    """For `preexec_fn`: root goes past file permissions; the program started next does not."""
+
+    def obey() -> None:
+        if os.geteuid() == 0:
+            libc = ctypes.CDLL(None, use_errno=True)
+            for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+                if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+                    raise OSError(ctypes.get_errno(), "prctl")
+
+    return obey

@@ -88,10 +88,13 @@ def verify(params: Parameters, stages: tuple[str, ...], prefix: int | None, json
     STAGE is one of dvc.lock at the last commit, as train@gan (none: all of them). MODEL is models:/NAME@ALIAS: its
     training, at its commit. Exit status 0: the same bytes; 5: not.
     """
+    from reprogan.training.environment import environment
+    from reprogan.verify.verify import environment_differences
     from reprogan.verify.verify import verify as check
 
-    commit, names = _what_to_verify(stages)
-    found = check(Path.cwd(), commit, names, prefix)
+    commit, names, recorded = _what_to_verify(stages)
+    different = environment_differences(recorded, environment(params.compute)) if recorded else []
+    found = check(Path.cwd(), commit, names, prefix, different)
     if json_:
         click.echo(found.as_json())
     else:
@@ -103,9 +106,10 @@ def verify(params: Parameters, stages: tuple[str, ...], prefix: int | None, json
         sys.exit(DIFFERENT)
 
 
-def _what_to_verify(asked: tuple[str, ...]) -> tuple[str, list[str]]:
-    """The commit and its stages."""
+def _what_to_verify(asked: tuple[str, ...]) -> tuple[str, list[str], dict[str, str]]:
+    """The commit, its stages and, of a model, the environment that its training recorded."""
     from reprogan.tracking.provenance import COMMIT, DIRTY, git_commit
+    from reprogan.tracking.run import ENVIRONMENT
 
     models = [name for name in asked if name.startswith("models:")]
     if models and len(asked) > 1:
@@ -116,17 +120,19 @@ def _what_to_verify(asked: tuple[str, ...]) -> tuple[str, list[str]]:
 
         expect_store(repository_root())
         with connect(repository_root()) as tracking:
-            tags = find_version(tracking, models[0]).tags
+            version = find_version(tracking, models[0])
+            tags, of_run = version.tags, tracking.client.get_run(str(version.run_id)).data.tags
         if tags.get(DIRTY) != "false":
             raise UserError(
                 f"{models[0]}: no clean commit is known to hold it; expected one; commit dvc.lock, then run "
                 "`reprogan publish`"
             )
-        return tags[COMMIT], [tags["dvc.stage"]]
+        recorded = {key.partition(".")[2]: value for key, value in of_run.items() if key.startswith(ENVIRONMENT)}
+        return tags[COMMIT], [tags["dvc.stage"]], recorded
     found = git_commit(Path.cwd())
     if not found:
         raise UserError(f"{Path.cwd()}: no git repository with a commit; expected one: what is verified is a commit")
-    return found[COMMIT], list(asked)
+    return found[COMMIT], list(asked), {}
 
 
 @click.command()

@@ -57,7 +57,7 @@ def verified_parts(found: Verified) -> list[Table | str]:
         if stage.parted_at is not None:
             parts.append(f"{stage.stage}: the trainings part at {stage.parted_at:,} images or before")
     if not found.equal:
-        parts += [f"installed: {_words(file)}" for file in found.environment]
+        parts += [f"here: {_words(file)}" for file in found.environment]
     outputs = [file for stage in found.stages for file in stage.outputs]
     same = sum(file.equal for file in outputs)
     verdict = "everything is the same" if found.equal else "not the same"

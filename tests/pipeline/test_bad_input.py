@@ -1,13 +1,9 @@
 """Mistakes as the user meets them, through `dvc repro` and the stages: one line, exit status, nothing half-written."""
 
-import ctypes
-import os
 import stat
 
 import pytest
 from PIL import Image
-
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
 
 def one_line(done) -> str:
@@ -15,15 +11,6 @@ def one_line(done) -> str:
     lines = [line for line in done.stderr.splitlines() if line.startswith("reprogan: ")]
     assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
     return lines[0].removeprefix("reprogan: ")
-
-
-def obey_permissions() -> None:
-    """Root goes past file permissions; the program started next does not."""
-    if os.geteuid() == 0:
-        libc = ctypes.CDLL(None, use_errno=True)
-        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-            if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-                raise OSError(ctypes.get_errno(), "prctl")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +103,7 @@ def test_a_damaged_model_at_sample_and_evaluate(project, pipeline):
 
 
 @pytest.mark.parametrize("folder", ["models/gan", ".reprogan"])
-def test_no_permission_to_write(project, pipeline, folder):
+def test_no_permission_to_write(project, pipeline, obey_permissions, folder):
     """Where the model goes, and where checkpoints go."""
     project.change(**{"variants.gan.training.images": 1280, "variants.gan.training.checkpoint_every": 640})
     project.forget("train@gan")
@@ -133,7 +120,7 @@ def test_no_permission_to_write(project, pipeline, folder):
     assert list(locked.iterdir()) == []
 
 
-def test_params_that_may_not_be_read(project):
+def test_params_that_may_not_be_read(project, obey_permissions):
     (project.root / "params.yaml").chmod(0)
     done = project.stage("check", status=2, preexec_fn=obey_permissions)
     assert one_line(done).startswith("params.yaml: Permission denied")

@@ -69,7 +69,7 @@ def test_what_was_edited_since_is_named(project: Any) -> None:
     assert all(file["equal"] for file in trained) and not found["equal"]  # lines that change nothing
     text = reprogan(project, "verify", "prepare_ring", status=DIFFERENT)
     assert "prepare_ring: not as dvc.lock says: requirements-compute.txt: " in text
-    assert f"installed: numpy: {installed[1]}; expected 1.2.3" in text
+    assert f"here: numpy: {installed[1]}; expected 1.2.3" in text
 
 
 def test_a_parameter_is_named_and_so_is_where_trainings_part(project: Any) -> None:

@@ -110,29 +110,55 @@ def make_variant(root: Path, params: Parameters, name: str, losses: tuple[str, .
     (root / "scores" / name / "scores.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
+class Server:
+    """A real `mlflow server` on a free loopback port, with a store of its own in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with open(self.folder / "log", "w") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_for(lambda: answers(self.port), 60, lambda: (self.folder / "log").read_text())
+
+    def kill(self) -> None:
+        """Kill it and its workers, as where a machine goes down."""
+        if self._process is not None:
+            os.killpg(self._process.pid, 9)
+            self._process.wait()
+        self._process = None
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real `mlflow server` on a free loopback port, with a store of its own: its address."""
-    folder = tmp_path_factory.mktemp("server")
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        str(folder / "artifacts"),
-    ]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with open(folder / "log", "w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """It, started."""
+    started = Server(tmp_path_factory.mktemp("server"))
     try:
-        wait_for(lambda: answers(port), 60, lambda: (folder / "log").read_text())
-        yield f"http://127.0.0.1:{port}"
+        started.start()
+        yield started
     finally:
-        os.killpg(process.pid, 9)
-        process.wait()
+        started.kill()
+
+
+@pytest.fixture(scope="module")
+def server(mlflow_server: Server) -> str:
+    """Its address."""
+    return mlflow_server.address
 
 
 def answers(port: int) -> bool:

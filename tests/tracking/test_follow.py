@@ -85,29 +85,42 @@ def test_a_killed_training_is_killed_in_mlflow_and_goes_on_in_the_same_run(repos
     assert repository.rows("SELECT value FROM metrics WHERE key = 'images_per_second'") == [(99.0,)]
 
 
-def test_live_curves_over_http_are_completed_by_publishing_in_the_same_run(
-    repository: Any, server: str, monkeypatch: Any
+def test_live_curves_over_http_go_on_when_the_server_is_back_and_publishing_completes_them(
+    repository: Any, mlflow_server: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
     from reprogan.tracking.provenance import sha256
     from reprogan.tracking.store import connect
 
     weights = sha256(repository.root / "models/gan/generator.safetensors")
     training = start(repository.root, 1, sha256=weights)
+    live = repository.root / ".reprogan/live/gan/history.csv"
     with connect(repository.root) as tracking:
-        wait_for(lambda: any(run.data.metrics for run in tracking.client.search_runs([tracking.experiment_id])), 120)
+
+        def last_step() -> int:
+            runs = tracking.client.search_runs([tracking.experiment_id])
+            held = [tracking.client.get_metric_history(run.info.run_id, "generator_loss") for run in runs]
+            return max((point.step for points in held for point in points), default=0)
+
+        wait_for(lambda: last_step() > 0, 120)
+        mlflow_server.kill()
+        rows = len(read_history(live))
+        wait_for(lambda: len(read_history(live)) > rows + 60, 60)  # longer than the follower takes to look
+        mlflow_server.start()
+        there = read_history(live)[-1].step
+        wait_for(lambda: last_step() > there, 120)
         (repository.root / "enough").touch()
         _, errors = training.communicate(timeout=120)
-        assert (training.returncode, errors) == (0, "")
+        assert training.returncode == 0 and errors.count("\n") == 1
+        assert errors.startswith(f"reprogan: live tracking failed (MLflow at {mlflow_server.address}: ")
+        assert "; it goes on when that answers; " in errors
         (run,) = tracking.client.search_runs([tracking.experiment_id], f"tags.`model.sha256` = '{weights}'")
         assert run.info.status == "FINISHED" and run.data.metrics["training_seconds"] == 2.5
         began = (repository.root / ".reprogan/live/gan/run.json").stat().st_mtime
         assert run.info.start_time == round(1000 * began)
         history = tracking.client.get_metric_history(run.info.run_id, "generator_loss")
         assert [(point.step, point.value) for point in history] == [
-            (point.step, point.value)
-            for point in read_history(repository.root / ".reprogan/live/gan/history.csv")
-            if point.key == "generator_loss"
+            (point.step, point.value) for point in read_history(live) if point.key == "generator_loss"
         ]
     (published,) = publish(repository.params, repository.root, ["gan"])
     assert published.run_id == run.info.run_id and published.changed
@@ -149,9 +162,7 @@ def test_a_server_that_was_never_there_costs_training_one_warning_and_publishing
     (repository.root / "enough").touch()
     out, errors = training.communicate(timeout=120)
     assert training.returncode == 0 and float(out.split()[-1]) < 5
-    assert errors.count("\n") == 1 and errors.startswith(
-        "reprogan: live tracking stopped (MLflow at http://127.0.0.1:9"
-    )
+    assert errors.count("\n") == 1 and errors.startswith("reprogan: live tracking failed (MLflow at http://127.0.0.1:9")
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     (published,) = publish(repository.params, repository.root, ["cnn_classifier"])

@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 from reprogan.errors import UserError
 from reprogan.models.trained import DESCRIPTION, main_weights
 from reprogan.tracking.provenance import sha256
+from reprogan.tracking.registry import OWN_FILES
 from reprogan.tracking.run import SHA256
 from reprogan.tracking.store import Tracking, connect, expect_store
 
@@ -87,17 +88,17 @@ def _registered(tracking: Tracking, uri: str, name: str) -> "RegisteredModel":
 
 
 def _files(tracking: Tracking, uri: str, version: "ModelVersion", temporary: Path) -> Path:
-    """The folder of `model.json`: `artifacts` of the version's own files holds it (see `registry`)."""
+    """The folder of `model.json`: `OWN_FILES` of the version's own files holds it (see `registry`)."""
     location = tracking.client.get_model_version_download_uri(version.name, version.version)
     parsed = urlparse(location)
     if parsed.scheme in ("", "file"):
-        artifacts = Path(url2pathname(parsed.path)) / "artifacts"
+        artifacts = Path(url2pathname(parsed.path)) / OWN_FILES
     else:
         import mlflow
 
         artifacts = Path(
             mlflow.artifacts.download_artifacts(
-                f"{location}/artifacts", dst_path=str(temporary), tracking_uri=tracking.uri
+                f"{location}/{OWN_FILES}", dst_path=str(temporary), tracking_uri=tracking.uri
             )
         )
     found = sorted(artifacts.glob(f"*/{DESCRIPTION}"))

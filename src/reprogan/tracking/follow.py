@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from reprogan.entry import repository_root
 from reprogan.tracking import run as runs
 from reprogan.tracking.curves import Point, log_now, log_points, read_history
-from reprogan.tracking.store import Tracking, connect
+from reprogan.tracking.store import Tracking, TrackingFailed, connect
 from reprogan.training.follower import TRACKING
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _HEAD_START_SECONDS = 60.0  # for a shorter training it is not worth the 6 secon
 _POLL_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 _LAST_SECONDS = 8.0  # to log the rest once training has ended
+_RETRY_SECONDS = 10.0  # after a failure of the store, which may be back
 
 
 class Training:
@@ -100,7 +101,7 @@ def _begin(training: Training, tracking: Tracking) -> "Run":
         tracking.client.update_run(run.info.run_id, status="RUNNING")
     tags = {runs.VARIANT: variant, runs.FINGERPRINT: fingerprint, **training.run["tags"]}
     tags |= runs.process_tags(training.pid)
-    known = {f"environment.{key}": value for key, value in training.run.get("environment", {}).items()}
+    known = {f"{runs.ENVIRONMENT}{key}": value for key, value in training.run.get("environment", {}).items()}
     tags |= {key: value for key, value in known.items() if key not in run.data.tags}
     runs.add(tracking.client, run, params, tags)
     return run
@@ -139,8 +140,30 @@ def _leave_in_time(training: Training, begun: threading.Event) -> None:
     os._exit(0)
 
 
-def _warn(reason: object) -> None:
-    print(f"reprogan: live tracking stopped ({reason}); `reprogan publish` fills it in", file=sys.stderr, flush=True)
+def _follow_to_the_end(training: Training, begun: threading.Event) -> None:
+    """Follow as long as training goes on, through outages of the store; the first is said."""
+    from filelock import FileLock
+
+    # The follower of a training that was killed a moment ago may still be ending the run that this one takes up.
+    lock = FileLock(training.folder / "follow.lock", timeout=2 * _LAST_SECONDS)
+    said = False
+    while True:
+        try:
+            with lock, connect(repository_root()) as tracking:
+                return follow(training, tracking, begun)
+        except TrackingFailed as error:
+            begun.clear()
+            if not said:
+                _warn(error, "it goes on when that answers")
+            said = True
+        training.wait(_RETRY_SECONDS)
+        if training.has_ended():
+            return
+
+
+def _warn(reason: object, then: str = "it ends here") -> None:
+    line = f"reprogan: live tracking failed ({reason}); {then}; `reprogan publish` fills in what is missing"
+    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> None:
@@ -155,12 +178,7 @@ def main(arguments: list[str]) -> None:
             return
         begun = threading.Event()
         threading.Thread(target=_leave_in_time, args=(training, begun), name="leave in time", daemon=True).start()
-        from filelock import FileLock
-
-        # The follower of a training that was killed a moment ago may still be ending the run that this one takes up.
-        lock = FileLock(training.folder / "follow.lock", timeout=2 * _LAST_SECONDS)
-        with lock, connect(repository_root()) as tracking:
-            follow(training, tracking, begun)
+        _follow_to_the_end(training, begun)
     except Exception as error:  # whatever it is, training must not notice
         _warn(error)
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _CODE = ("src/", "stages/", "requirements")
-_ENVIRONMENT = "environment."
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,9 @@ def _of_mlflow(tracking: Tracking, root: Path, asked: str) -> Lineage:
     where, stages = _lock_of(tracking, root, run, stage)
     shown = {"id": run_id, "name": run.info.run_name, "status": run.info.status}
     environment = {
-        key.removeprefix(_ENVIRONMENT): value for key, value in sorted(tags.items()) if key.startswith(_ENVIRONMENT)
+        key.removeprefix(runs.ENVIRONMENT): value
+        for key, value in sorted(tags.items())
+        if key.startswith(runs.ENVIRONMENT)
     }
     commit = tags.get(COMMIT) if tags.get(DIRTY) == "false" else None
     return _finish(asked, version, shown, sha256, commit, where, stages, stage, environment)

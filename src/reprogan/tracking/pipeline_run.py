@@ -30,9 +30,10 @@ def ensure_pipeline_run(
     client = tracking.client
     holds = {name: [one.sha256, one.scores_sha256] for name, one in sorted(made.items())}
     state = hashlib.sha256(json.dumps(holds).encode()).hexdigest()
-    found = runs.search(tracking, {STATE: state, runs.KIND: runs.PIPELINE})
+    run, _ = runs.search_or_restore(tracking, {STATE: state, runs.KIND: runs.PIPELINE})
     tags = {STATE: state, runs.KIND: runs.PIPELINE, "profile": params.profile, "mlflow.source.name": "dvc repro"}
-    run = found[0] if found else runs.create(tracking, f"pipeline {state[:8]}", tags)
+    if run is None:
+        run = runs.create(tracking, f"pipeline {state[:8]}", tags)
     tags |= provenance.commit_tags(commit, run.data.tags, _is_locked(root, made))
     flat = runs.flatten(
         {

@@ -171,11 +171,12 @@ def _publish_seed(pipeline: _Pipeline, made: Made, above: "Run", seed: int, fold
         "data": description.data,
     }
     below = {runs.SHA256: digest, runs.PARENT: above.info.run_id, runs.KIND: runs.SEED}
-    found = runs.search(pipeline.tracking, below)
-    run = found[0] if found else runs.create(pipeline.tracking, f"{made.variant} seed {seed}", tags)
+    run, added = runs.search_or_restore(pipeline.tracking, below)
+    if run is None:
+        run, added = runs.create(pipeline.tracking, f"{made.variant} seed {seed}", tags), True
     scores = of_training_seed(json.loads(made.scores.read_text(encoding="utf-8")), seed)
     changes = [
-        not found,
+        added,
         runs.add(client, run, flat, tags),
         runs.add_points(client, run, read_history(folder / "history.csv")),
         runs.add_points(client, run, _points(scores, description.images_seen)),
@@ -192,7 +193,7 @@ def _publish_seed(pipeline: _Pipeline, made: Made, above: "Run", seed: int, fold
 def environment_tags(made: Made) -> dict[str, str]:
     """What the weights were computed with, as their training said; {} where it is not known here."""
     known: dict[str, str] = (made.live or {}).get("environment", {})
-    return {f"environment.{key}": value for key, value in known.items()}
+    return {f"{runs.ENVIRONMENT}{key}": value for key, value in known.items()}
 
 
 def _parameters(params: Parameters, name: str) -> dict[str, Any]:
@@ -228,15 +229,16 @@ def _md5(path: Path) -> str | None:
 
 
 def _run_of(tracking: Tracking, made: Made, params: dict[str, str]) -> tuple["Run", bool]:
-    """The run of these weights and scores: published before, begun by the live follower, or (True) a new one."""
-    run = runs.find(tracking, made.variant, runs.SHA256, made.sha256, params, made.scores_sha256)
-    if run is None and made.live:
-        fingerprint = made.live["fingerprint"]
-        run = runs.find(tracking, made.variant, runs.FINGERPRINT, fingerprint, params, made.scores_sha256)
-        if run is not None and run.data.tags.get(runs.SHA256, made.sha256) != made.sha256:
-            run = None
-    if run is not None:
-        return run, False
+    """The run of these weights and scores: published before, begun by the live follower, brought back (True) or new."""
+    for deleted in (False, True):
+        run = runs.find(tracking, made.variant, runs.SHA256, made.sha256, params, made.scores_sha256, deleted)
+        if run is None and made.live:
+            fingerprint = made.live["fingerprint"]
+            run = runs.find(tracking, made.variant, runs.FINGERPRINT, fingerprint, params, made.scores_sha256, deleted)
+            if run is not None and run.data.tags.get(runs.SHA256, made.sha256) != made.sha256:
+                run = None
+        if run is not None:
+            return (runs.restore(tracking, run), True) if deleted else (run, False)
     tags = {**runs.source_tags(made.variant), runs.KIND: runs.MODEL, runs.SHA256: made.sha256}
     tags |= {runs.METRICS_SHA256: made.scores_sha256}
     return runs.create(tracking, made.variant, tags, began=made.live["began"] if made.live else None), True

@@ -29,6 +29,7 @@ CHALLENGER = "challenger"  # the newest version
 _SINCE = "promotion.champion_since"  # tag of a version: the time of the decision that made it champion
 CHAMPION = "champion"  # the one that promotions.jsonl says
 
+OWN_FILES = "artifacts"  # below MLflow's folder for a model: where it puts the files that belong to it
 _SERVED_FILE = Path(__file__).with_name("served_model.py")
 _PACKAGE = Path(__file__).parents[1]
 _SERVING_PACKAGES = ("mlflow", "numpy", "pillow", "pydantic", "PyYAML", "safetensors", "torch")
@@ -66,7 +67,7 @@ def ensure_logged_model(
             params={"system": description.system, "architecture": description.architecture},
             model_type=description.system,
         )
-    if str(model.status) != "READY" or not _has_files(tracking, model.model_id):
+    if str(model.status) != "READY" or not _has_files(tracking, model.model_id, folder):
         with tempfile.TemporaryDirectory() as temporary:
             served = Path(temporary) / "model"
             _save_served(served, folder, description, compute, root, run.info.run_id, model.model_id)
@@ -194,9 +195,14 @@ def serving_requirements(root: Path) -> list[str]:
     ]
 
 
-def _has_files(tracking: Tracking, model_id: str) -> bool:
+def _has_files(tracking: Tracking, model_id: str, folder: Path) -> bool:
+    """Whether MLflow's folder for a logged model is there and has in it the files of the model in `folder`, whole."""
     listed = tracking.client.list_logged_model_artifacts(model_id)
-    return any(info.path.endswith("MLmodel") for info in listed)
+    if not any(info.path.endswith("MLmodel") for info in listed):
+        return False
+    own = tracking.client.list_logged_model_artifacts(model_id, f"{OWN_FILES}/{folder.name}")
+    held = {Path(info.path).name: info.file_size for info in own}
+    return all(held.get(path.name) == path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def _save_served(

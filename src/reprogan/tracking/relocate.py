@@ -30,6 +30,8 @@ def follow_the_repository(database: Path, experiment: str, artifacts: str) -> No
             return
         old = row[0].removesuffix(f"/{experiment}")
         for table, column in _LOCATIONS:
+            if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
+                continue  # a database of an older MLflow, which will say so
             connection.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
                 (artifacts, len(old) + 1, len(old) + 1, f"{old}/"),

@@ -25,6 +25,7 @@ KIND = "reprogan.kind"  # one of the three below
 PIPELINE, MODEL, SEED = "pipeline", "model", "seed"  # parent, child, child of that
 PARENT = "mlflow.parentRunId"
 MODEL_FOLDER = "model"  # below a seed's run: its files
+ENVIRONMENT = "environment."  # tags that begin so say what the weights were computed with
 HOST, PROCESS, PROCESS_BEGAN = "reprogan.host", "reprogan.pid", "reprogan.pid_began"
 
 _BATCH = 100  # the most params or tags that one call of MLflow takes
@@ -54,6 +55,7 @@ def find(
     value: str,
     params: Mapping[str, str],
     metrics_sha256: str | None = None,
+    deleted: bool = False,
 ) -> "Run | None":
     """The newest run of a model of `variant` whose `tag` is `value` and that may hold `params` and metrics; or None.
 
@@ -62,7 +64,7 @@ def find(
     MLflow's params cannot be changed and its points not be taken back: a model that was sampled or scored again,
     with other settings, is a run of its own.
     """
-    for run in search(tracking, {tag: value, VARIANT: variant}):
+    for run in search(tracking, {tag: value, VARIANT: variant}, deleted=deleted):
         same_params = all(params.get(key, held) == held for key, held in run.data.params.items())
         held = run.data.tags.get(METRICS_SHA256)
         fits = held is None or metrics_sha256 is None or held == metrics_sha256
@@ -71,22 +73,43 @@ def find(
     return None
 
 
-def search(tracking: Tracking, tags: Mapping[str, str], status: str | None = None) -> "list[Run]":
-    """The runs that hold all of these tags, and have this status if one is given, the newest first."""
+def restore(tracking: Tracking, run: "Run") -> "Run":
+    """Bring back a run that was deleted in MLflow's pages, where it is kept until `mlflow gc`."""
+    tracking.client.restore_run(run.info.run_id)
+    return tracking.client.get_run(run.info.run_id)
+
+
+def search(
+    tracking: Tracking, tags: Mapping[str, str], status: str | None = None, deleted: bool = False
+) -> "list[Run]":
+    """The runs that hold all of these tags, and have this status if one is given, the newest first.
+
+    Those that were deleted in MLflow's pages, or those that were not.
+    """
     from mlflow.entities import ViewType
 
     conditions = [f"tags.`{tag}` = '{value}'" for tag, value in tags.items()]
     if status is not None:
         conditions.append(f"attributes.status = '{status}'")
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     found: list[Run] = []
     page: str | None = ""
     while page is not None:
         part = tracking.client.search_runs(
-            [tracking.experiment_id], " AND ".join(conditions), ViewType.ACTIVE_ONLY, page_token=page or None
+            [tracking.experiment_id], " AND ".join(conditions), view, page_token=page or None
         )
         found += part
         page = part.token or None
     return found
+
+
+def search_or_restore(tracking: Tracking, tags: Mapping[str, str]) -> "tuple[Run | None, bool]":
+    """The newest run that holds all of these tags, and whether it had been deleted and was brought back."""
+    if found := search(tracking, tags):
+        return found[0], False
+    if found := search(tracking, tags, deleted=True):
+        return restore(tracking, found[0]), True
+    return None, False
 
 
 def create(

@@ -8,7 +8,7 @@ from pathlib import Path
 from reprogan.config import Parameters
 from reprogan.errors import UserError
 from reprogan.tracking import registry
-from reprogan.tracking.fetch import find_version
+from reprogan.tracking.fetch import fetched, find_version
 from reprogan.tracking.store import URI_VARIABLE, connect, expect_store
 
 
@@ -27,6 +27,8 @@ def serve_model(params: Parameters, root: Path, asked: str, port: int) -> None:
         version = find_version(tracking, asked)
         uri = tracking.uri
     model = f"models:/{version.name}/{version.version}"
+    with fetched(root, model):  # its files are there, and its weights those that were published
+        pass
     print(f"{asked}, version {version.version}: http://127.0.0.1:{port}/invocations (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", model, "--host", "127.0.0.1"]
     command += ["--port", str(port), "--env-manager", "local", "--workers", "1"]

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
 _KIND = "mlflow.experimentKind"  # which pages MLflow opens: those of trained models, not of language models
 
+_MLFLOW = ("alembic", "filelock", "mlflow", "requests", "sqlalchemy", "sqlite3")  # packages whose errors are MLflow's
 _LOCK_SECONDS = 120.0  # creating the database takes about 3 s
 _ANSWER_SECONDS = 5.0
 # A server that does not answer costs seconds, not the minutes of MLflow's own settings; the user's settings win.
@@ -69,30 +72,51 @@ def expect_store(root: Path) -> None:
 def connect(root: Path) -> Iterator[Tracking]:
     """Open the store of the repository `root`, creating it and its experiment where they are missing.
 
-    Whatever goes wrong with it, also inside the `with` block, is raised as TrackingFailed, in one line; a
-    UserError passes through as it is.
+    What goes wrong in MLflow, also inside the `with` block, is raised as TrackingFailed, in one line; errors of our own
+    code pass through as they are.
     """
-    uri = tracking_uri(root)
+    uri, before = tracking_uri(root), os.environ.get(URI_VARIABLE)
     try:
-        if uri.startswith(("http://", "https://")):
-            _expect_answer(uri)  # before MLflow is imported, which takes seconds
-        _prepare_mlflow()
-        import mlflow
-
-        before = os.environ.get(URI_VARIABLE)
-        artifacts = _prepare_database(uri) if uri.startswith("sqlite:") else None
-        mlflow.set_tracking_uri(uri)  # a part of MLflow's registry ignores the client's own URI
         try:
-            client = mlflow.MlflowClient(uri)
-            yield Tracking(client, _experiment(client, artifacts), uri)
-        finally:
-            mlflow.set_tracking_uri(before)  # type: ignore[arg-type] # None: as if it had never been set
-    except UserError:
-        raise
-    except Exception as error:  # MLflow's own errors, and those of requests, SQLAlchemy and the file system
-        reason = " ".join(str(error).split()) or type(error).__name__
-        reason = reason if len(reason) <= 300 else f"{reason[:297]}..."
-        raise TrackingFailed(f"MLflow at {without_secrets(uri)}: {reason}") from error
+            tracking = _open(uri)
+        except UserError:
+            raise
+        except Exception as error:  # MLflow's own errors, and those of requests, SQLAlchemy and the file system
+            raise _failed(uri, error) from error
+        try:
+            yield tracking
+        except Exception as error:
+            if not _is_from_mlflow(error):
+                raise
+            raise _failed(uri, error) from error
+    finally:
+        if "mlflow" in sys.modules:
+            sys.modules["mlflow"].set_tracking_uri(before)  # None: as if it had never been set
+
+
+def _open(uri: str) -> Tracking:
+    if uri.startswith(("http://", "https://")):
+        _expect_answer(uri)  # before MLflow is imported, which takes seconds
+    _prepare_mlflow()
+    import mlflow
+
+    artifacts = _prepare_database(uri) if uri.startswith("sqlite:") else None
+    mlflow.set_tracking_uri(uri)  # a part of MLflow's registry ignores the client's own URI
+    client = mlflow.MlflowClient(uri)
+    return Tracking(client, _experiment(client, artifacts), uri)
+
+
+def _failed(uri: str, error: Exception) -> TrackingFailed:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = reason if len(reason) <= 300 else f"{reason[:297]}..."
+    return TrackingFailed(f"MLflow at {without_secrets(uri)}: {reason}")
+
+
+def _is_from_mlflow(error: Exception) -> bool:
+    """Whether an error is of, or was raised in a call of, MLflow or what it stands on."""
+    frames = traceback.walk_tb(error.__traceback__)
+    modules = [type(error).__module__, *(str(frame.f_globals.get("__name__")) for frame, _ in frames)]
+    return not isinstance(error, UserError) and any(name.partition(".")[0] in _MLFLOW for name in modules)
 
 
 def _prepare_mlflow() -> None:

@@ -60,7 +60,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Verified:
-    """All stages that were checked at a commit, and what is installed here that the pins there do not say."""
+    """All stages that were checked at a commit, and how this environment is not that of the pins and the training."""
 
     commit: str
     stages: list[Checked]
@@ -81,12 +81,19 @@ class Verified:
         return json.dumps(values, indent=2)
 
 
-def verify(root: Path, commit: str, asked: Sequence[str], prefix: int | None = None) -> Verified:
+def verify(
+    root: Path,
+    commit: str,
+    asked: Sequence[str],
+    prefix: int | None = None,
+    environment: Sequence[File] = (),
+) -> Verified:
     """Run stages of the repository `root` at a commit again and compare what they put out with dvc.lock there.
 
     Each stage gets its inputs as dvc.lock has them, so that one that differs does not make the next differ. With
     `prefix`, only trainings are run, until they have seen that many images, and only the way there is compared. `asked`
-    names stages; none: all of them. Raises UserError for an unknown one and where something cannot be had.
+    names stages; none: all of them. `environment` is what is known to be different here from where they ran. Raises
+    UserError for an unknown stage and where something cannot be had.
     """
     with clean_clone(root, commit) as clone:
         names = list(asked) or [name for name in clone.stages if name not in _NOT_RUN]
@@ -99,7 +106,7 @@ def verify(root: Path, commit: str, asked: Sequence[str], prefix: int | None = N
                 known = ", ".join(sorted(clone.stages)[:8]) or "none"
                 raise UserError(f"{name}: no stage in {LOCK_FILE} at {commit[:8]}; expected one of {known}, …")
         checked = [_check(clone, name, prefix) for name in names]
-        return Verified(commit, checked, _environment(clone.root / _PINS))
+        return Verified(commit, checked, [*environment, *_packages(clone.root / _PINS)])
 
 
 def _check(clone: Clone, name: str, prefix: int | None) -> Checked:
@@ -220,7 +227,13 @@ def _differences(key: str, expected: Any, got: Any) -> list[tuple[str, Any, Any]
     return [] if expected == got else [(key, expected, got)]
 
 
-def _environment(pins: Path) -> list[File]:
+def environment_differences(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[File]:
+    """Where this environment is not the one that a training recorded: processor, threads, torch and the like."""
+    files = [File(f"environment.{key}", value, here.get(key, MISSING)) for key, value in sorted(recorded.items())]
+    return [file for file in files if not file.equal]
+
+
+def _packages(pins: Path) -> list[File]:
     """Packages that the pins of the commit name and that are installed here in another version."""
     found = []
     for line in pins.read_text(encoding="utf-8").splitlines() if pins.is_file() else []:
