@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from reprogan.blocks import read_yaml
 from reprogan.tracking import decisions
 from reprogan.tracking.publish import publish
-from reprogan.tracking.store import connect
+from reprogan.tracking.store import TrackingFailed, connect
 
+PROJECT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
@@ -65,27 +69,78 @@ def database(require: Callable[[str, str, object], None], wait_until: Callable[.
             server.wait(30)
 
 
+PASSWORDS = {"DATABASE_PASSWORD": "d", "STORE_PASSWORD": "s", "SECRET_KEY": "k", "ADMIN_PASSWORD": "long enough 1"}
+
+
+def composed(text: str, values: dict[str, str]) -> str:
+    """A value of compose.yaml with its variables filled in, as Compose does it."""
+
+    def value(match: "re.Match[str]") -> str:
+        name, _, default = match[1].partition(":")
+        return values[name] if name in values else default.removeprefix("-")
+
+    return re.sub(r"\$\{([^}]+)\}", value, text)
+
+
 @pytest.fixture
 def server(database: str, tmp_path: Path, wait_until: Callable[..., bool]) -> Iterator[str]:
-    """An `mlflow server` over the database: its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", database, "--artifacts-destination", str(tmp_path / "artifacts")]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    """The server of deploy/compose.yaml over the database, with passwords; artifacts in a folder: its address."""
+    compose = read_yaml(PROJECT / "deploy/compose.yaml")
+    service, port = compose["services"]["mlflow"], free_port()
+    places = {
+        f"postgresql+psycopg2://mlflow:{PASSWORDS['DATABASE_PASSWORD']}@database:5432/mlflow": database,
+        "s3://mlflow": str(tmp_path / "artifacts"),
+        "/etc/mlflow/auth.ini": str(tmp_path / "auth.ini"),
+        "0.0.0.0": "127.0.0.1",
+        "--port=5000": f"--port={port}",
+        ":5000": f":{port}",
+    }
+
+    def here(text: str) -> str:
+        text = composed(text, PASSWORDS)
+        for there, place in places.items():
+            text = text.replace(there, place)
+        return text
+
+    (tmp_path / "auth.ini").write_text(here(compose["configs"]["auth"]["content"]))
+    environment = os.environ | {key: here(value) for key, value in service["environment"].items()}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+            [*map(here, service["command"]), "--workers=1"], cwd=tmp_path, env=environment, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
     try:
         assert wait_until(lambda: answers(port), 120), (tmp_path / "log").read_text()
-        yield f"http://127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, 9)
         process.wait()
 
 
+def test_pins_of_the_server_are_those_of_the_project() -> None:
+    """MLflow's and the driver's: a client and a server of two versions may not understand each other."""
+    built = read_yaml(PROJECT / "deploy/compose.yaml")["services"]["mlflow"]["build"]["dockerfile_inline"]
+    pins = (PROJECT / "requirements.txt").read_text() + (PROJECT / "requirements-test.txt").read_text()
+    for package in ("mlflow", "psycopg2-binary"):
+        (version,) = re.findall(rf"^{package}==(\S+)", pins, re.M)
+        assert re.search(rf"{package}(\[auth\])?=={re.escape(version)}\b", built)
+
+
 def test_publishing_to_a_server_over_postgres(repository: Any, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    for password in ("wrong", None):
+        monkeypatch.setenv(
+            "MLFLOW_TRACKING_URI", f"http://admin:{password}@{server}" if password else f"http://{server}"
+        )
+        with pytest.raises(TrackingFailed, match="not authenticated") as failure:
+            publish(repository.params, repository.root)
+        assert "\n" not in str(failure.value) and "wrong" not in str(failure.value)
+    forged = requests.get(f"http://{server}/health", headers={"Host": "elsewhere.example"}, timeout=30)
+    listed = requests.get(f"http://{server}/", headers={"Host": "elsewhere.example"}, timeout=30)
+    assert (forged.status_code, listed.status_code) == (200, 403)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server}")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORDS["ADMIN_PASSWORD"])
     model = decisions.Model(1, "0" * 64, None)
     published = publish(repository.params, repository.root)
     assert all(one.changed for one in published)
