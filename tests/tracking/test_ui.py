@@ -75,6 +75,12 @@ def test_what_was_published_can_be_seen(
 
     gan, classifier = (next(one for one in published if one.variant == name) for name in ("gan", "cnn_classifier"))
     opens(f"experiments/{experiment}/runs/{gan.run_id}", "model.sha256", "objective.generator.learning_rate")
+    browser.execute_script(
+        "[...document.querySelectorAll('button, a, span')].filter(e => e.innerText.startsWith('ramps: training'))"
+        ".forEach(e => e.click())"
+    )
+    assert wait_until(lambda: "images: 20channels: 1height: 28width: 28" in "".join(text().split("\n")), 60), text()
+    assert "Unrecognized" not in text()
     opens(f"experiments/{experiment}/runs/{gan.run_id}/model-metrics", "generator_loss", "discriminator_loss")
     drawn = "return document.querySelectorAll('.js-plotly-plot .scatterlayer path.js-line').length"
     assert wait_until(lambda: browser.execute_script(drawn) >= 2, 60), text()

@@ -256,13 +256,29 @@ def _add_data(tracking: Tracking, run: "Run", made: Made, digest: str, root: Pat
         name = f"{made.description.data}: {word}"
         if (name, digest) in held:
             continue
-        profile = None if described is None else json.dumps({"images": described.counts[split]})
-        schema = None if described is None else json.dumps({"images": list(described.image_shape)})
+        schema = profile = None
+        if described is not None:
+            sides = dict(zip(("channels", "height", "width"), described.image_shape, strict=True))
+            profile = json.dumps({"images": described.counts[split], **sides})
+            schema = json.dumps(_schema(described))
         dataset = Dataset(name, digest, "local", source, schema, profile)
         new.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
     if new:
         tracking.client.log_inputs(run.info.run_id, new)
     return bool(new)
+
+
+def _schema(described: hdf5.Description) -> dict[str, Any]:
+    """What prepared data hold, in MLflow's form: type and shape of images, and of labels."""
+    import numpy as np
+    from mlflow.data.schema import TensorDatasetSchema
+    from mlflow.types import Schema, TensorSpec
+
+    kind = np.dtype("float32" if described.points else "uint8")
+    images = Schema([TensorSpec(kind, (-1, *described.image_shape), "images")])
+    parts = [images, Schema([TensorSpec(np.dtype("int64"), (-1,), "labels")])] if described.classes else [images]
+    found: dict[str, Any] = TensorDatasetSchema(*parts).to_dict()
+    return found
 
 
 def _files(made: Made, root: Path) -> dict[str, Path]:
