@@ -26,7 +26,7 @@ repro: setup
 test: setup-test
 	ruff check .
 	ruff format --check .
-	mypy
+	mypy --num-workers 2
 	python -m pytest -n 3 --maxschedchunk 1 --durations 12 # servers and kills wait: three keep two cores busy
 
 ui: setup

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.slow
-VARIANTS = ("pix2pix_edges", "caption_features", "stackgan")
+VARIANTS = ("pix2pix_edges", "stackgan")
 
 
 def test_what_is_told_more_than_a_class_has_a_plain_loop(project, pipeline):

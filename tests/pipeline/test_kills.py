@@ -1,6 +1,6 @@
 """Law 2: killed anywhere, nothing is lost; and nothing goes on after `dvc` is gone.
 
-REPROGAN_KILLS sets the number of kills of `gan` and of `dcgan` (2).
+REPROGAN_KILLS sets the number of kills of `gan` and of `dcgan` (1).
 """
 
 import itertools
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-KILLS = int(os.environ.get("REPROGAN_KILLS", "2"))
+KILLS = int(os.environ.get("REPROGAN_KILLS", "1"))
 pytestmark = pytest.mark.slow
 
 

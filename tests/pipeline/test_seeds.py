@@ -18,9 +18,7 @@ def kept(project) -> list[dict]:
     return [json.loads(file.read_text()) for file in files]
 
 
-@pytest.mark.parametrize(
-    "variant, score", [("ring_gan", "reverse_kl"), ("gan", "frechet_distance"), ("stackgan", "frechet_distance")]
-)
+@pytest.mark.parametrize("variant, score", [("ring_gan", "reverse_kl"), ("stackgan", "frechet_distance")])
 def test_from_its_own_seed_a_variant_scores_as_in_the_pipeline(project, pipeline, variant, score):
     own = json.loads((project.root / f"scores/{variant}/scores.json").read_text())
     first = seeds(project, variant, "--seed", "1", "--seed", "2")

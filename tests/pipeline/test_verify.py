@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from reprogan.config import load
+from reprogan.errors import UserError
+from reprogan.tracking.lineage import Lineage
+from reprogan.tracking.lineage import lineage as find
+
 pytestmark = pytest.mark.slow
 
 DIFFERENT = 5
@@ -98,7 +103,14 @@ def test_what_cannot_be_had_is_one_line(project: Any) -> None:
     assert "neither DVC's cache nor a remote holds what dvc.lock says; run `dvc fetch`" in said
 
 
-def test_from_a_version_back_to_everything_that_made_it(project: Any) -> None:
+def test_from_a_version_back_to_everything_that_made_it(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.root)  # some of it in this process: starting one takes seconds
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(project.root))
+
+    def lineage(asked: str) -> Lineage:
+        return find(load(project.root / "params.yaml"), project.root, project.root, asked)
+
     at = project.git("rev-parse", "HEAD").strip()
     said = reprogan(project, "publish", "stackgan")
     assert "stackgan: reprogan-stackgan version 1 (published)" in said
@@ -115,25 +127,25 @@ def test_from_a_version_back_to_everything_that_made_it(project: Any) -> None:
     assert "src/reprogan/models/stackgan.py" in last["code"] and last["outs"].keys() == {"models/stackgan"}
     assert found["commands"][0] == f"git checkout {at}"
 
-    of_file = json.loads(reprogan(project, "lineage", "models/stackgan/generator.safetensors", "--json"))
-    of_stage = json.loads(reprogan(project, "lineage", "stackgan", "--json"))
-    assert of_file["stages"] == of_stage["stages"] == found["stages"]
-    assert of_file["sha256"] == found["sha256"]
+    of_file, of_stage = lineage("models/stackgan/generator.safetensors"), lineage("stackgan")
+    assert of_file.stages == of_stage.stages and json.loads(of_file.as_json())["stages"] == found["stages"]
+    assert of_file.sha256 == found["sha256"]
     text = reprogan(project, "lineage", found["run"]["id"])
     assert f"  commit       {at}" in text and f"  weights      sha256 {found['sha256']}" in text
 
     copy = project.root / "copy.safetensors"  # somebody has a file alone
     shutil.copyfile(project.root / "models/stackgan/generator.safetensors", copy)
-    assert json.loads(reprogan(project, "lineage", "copy.safetensors", "--json"))["run"] == found["run"]
+    assert lineage("copy.safetensors").run == found["run"]
     copy.write_bytes(b"other")
-    assert "MLflow knows no weights of sha256" in reprogan(project, "lineage", "copy.safetensors", status=2)
+    with pytest.raises(UserError, match="MLflow knows no weights of sha256"):
+        lineage("copy.safetensors")
     assert "no stage in dvc.lock, no variant, no file" in reprogan(project, "lineage", "nothing", status=2)
 
     # The model is still led back when later commits have another one.
     project.change(**{"variants.stackgan.training.images": 96})
     project.git("commit", "-qam", "another budget")
-    later = json.loads(reprogan(project, "lineage", "models:/reprogan-stackgan/1", "--json"))
-    assert later["stages"] == found["stages"] and later["lock"] == f"dvc.lock at commit {at}"
+    later = lineage("models:/reprogan-stackgan/1")
+    assert later.stages == of_file.stages and later.lock == f"dvc.lock at commit {at}"
     again = verified(project, "models:/reprogan-stackgan/1", "--prefix", "8")
     assert again["equal"] and again["commit"] == at
 
