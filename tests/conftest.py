@@ -116,16 +116,21 @@ TINY = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First a test that makes the pipeline, then those that do without it, so that no parallel worker waits for it."""
+    """First a test that makes the pipeline, then those that do without it, so that no parallel worker waits for it.
+
+    Of either the longest first, so that the last ones are short and the workers end together.
+    """
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
+LONGEST = ("test_any_cpu.py", "test_rebuilding.py", "test_follow.py", "test_ui.py", "test_verify.py", "test_warm.py")
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
     if item.name == "test_running_everything_again_changes_no_byte":
-        return 0
-    if item.path.name == "test_any_cpu.py":  # the longest
-        return 1
-    return 3 if "pipeline" in getattr(item, "fixturenames", ()) else 2
+        return 0, 0
+    place = LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+    return 2 if "pipeline" in getattr(item, "fixturenames", ()) else 1, place
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ FACES = Faces(
     alpha="white",
     test_share=0.2,
     compression="none",
-    toyfaces=ToyFaces(seed=1, count=30),
+    toyfaces=ToyFaces(seed=1, count=24),
 )
 SEEN_WHOLE = {"size": None, "classes": None, "per_class": None}
 
