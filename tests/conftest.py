@@ -1,6 +1,7 @@
 """What all tests share: tools that may be missing, and copies of this repository that run under real git and DVC."""
 
 import ctypes
+import gc
 import gzip
 import hashlib
 import os
@@ -23,6 +24,8 @@ from filelock import FileLock
 
 from reprogan.blocks import read_yaml
 from reprogan.profile import apply_profile
+
+gc.set_threshold(200_000)  # what is imported here stays: looking for garbage among it takes long
 
 REPOSITORY = Path(__file__).parents[1]
 REQUIRED = "REPROGAN_TEST_REQUIRE"  # tools, by comma, whose absence fails a test instead of skipping it
@@ -123,7 +126,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-LONGEST = ("test_any_cpu.py", "test_rebuilding.py", "test_follow.py", "test_ui.py", "test_verify.py", "test_warm.py")
+LONGEST = ("test_any_cpu.py", "test_rebuilding.py", "test_verify.py", "test_warm.py")
 
 
 def _turn(item: pytest.Item) -> tuple[int, int]:

@@ -17,6 +17,8 @@ def show(browser: Any, page: Path, width: int, scheme: str) -> None:
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
+    browser.get("about:blank")
+    browser.get_log("browser")  # what another test's page said last
     browser.get(page.as_uri())
 
 
