@@ -109,7 +109,7 @@ def verify(params: Parameters, stages: tuple[str, ...], prefix: int | None, json
 def _what_to_verify(asked: tuple[str, ...]) -> tuple[str, list[str], dict[str, str]]:
     """The commit, its stages and, of a model, the environment that its training recorded."""
     from reprogan.tracking.provenance import COMMIT, DIRTY, git_commit
-    from reprogan.tracking.run import ENVIRONMENT
+    from reprogan.tracking.run import environment_of, find_run
 
     models = [name for name in asked if name.startswith("models:")]
     if models and len(asked) > 1:
@@ -121,14 +121,13 @@ def _what_to_verify(asked: tuple[str, ...]) -> tuple[str, list[str], dict[str, s
         expect_store(repository_root())
         with connect(repository_root()) as tracking:
             version = find_version(tracking, models[0])
-            tags, of_run = version.tags, tracking.client.get_run(str(version.run_id)).data.tags
+            tags, run = version.tags, find_run(tracking, version.run_id)
         if tags.get(DIRTY) != "false":
             raise UserError(
                 f"{models[0]}: no clean commit is known to hold it; expected one; commit dvc.lock, then run "
                 "`reprogan publish`"
             )
-        recorded = {key.partition(".")[2]: value for key, value in of_run.items() if key.startswith(ENVIRONMENT)}
-        return tags[COMMIT], [tags["dvc.stage"]], recorded
+        return tags[COMMIT], [tags["dvc.stage"]], environment_of(run) if run else {}
     found = git_commit(Path.cwd())
     if not found:
         raise UserError(f"{Path.cwd()}: no git repository with a commit; expected one: what is verified is a commit")

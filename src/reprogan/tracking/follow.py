@@ -101,7 +101,7 @@ def _begin(training: Training, tracking: Tracking) -> "Run":
         tracking.client.update_run(run.info.run_id, status="RUNNING")
     tags = {runs.VARIANT: variant, runs.FINGERPRINT: fingerprint, **training.run["tags"]}
     tags |= runs.process_tags(training.pid)
-    known = {f"{runs.ENVIRONMENT}{key}": value for key, value in training.run.get("environment", {}).items()}
+    known = runs.environment_tags(training.run.get("environment", {}))
     tags |= {key: value for key, value in known.items() if key not in run.data.tags}
     runs.add(tracking.client, run, params, tags)
     return run

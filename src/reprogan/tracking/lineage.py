@@ -101,11 +101,7 @@ def _of_mlflow(tracking: Tracking, root: Path, asked: str) -> Lineage:
         raise UserError(f"{asked}: run {run_id} names no stage; expected a run that was published; `reprogan publish`")
     where, stages = _lock_of(tracking, root, run, stage)
     shown = {"id": run_id, "name": run.info.run_name, "status": run.info.status}
-    environment = {
-        key.removeprefix(runs.ENVIRONMENT): value
-        for key, value in sorted(tags.items())
-        if key.startswith(runs.ENVIRONMENT)
-    }
+    environment = runs.environment_of(run)
     commit = tags.get(COMMIT) if tags.get(DIRTY) == "false" else None
     return _finish(asked, version, shown, sha256, commit, where, stages, stage, environment)
 

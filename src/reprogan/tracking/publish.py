@@ -110,6 +110,7 @@ def _publish_one(pipeline: _Pipeline, made: Made) -> Published:
     held = run.data.tags
 
     origin = _origin(pipeline, made, held)
+    computed_with = runs.environment_tags((made.live or {}).get("environment", {}))
     tags = {
         **runs.source_tags(name),
         runs.KIND: runs.MODEL,
@@ -118,7 +119,7 @@ def _publish_one(pipeline: _Pipeline, made: Made) -> Published:
         "data": description.data,
         "mlflow.note.content": _note(made, run.info.run_id),
         **{key: value for key, value in scores.items() if isinstance(value, str) and key not in held},
-        **{key: value for key, value in environment_tags(made).items() if key not in held},
+        **{key: value for key, value in computed_with.items() if key not in held},
         **origin,
     }
     if runs.PARENT not in held:  # a model that did not change stays where it was first published
@@ -188,12 +189,6 @@ def _publish_seed(pipeline: _Pipeline, made: Made, above: "Run", seed: int, fold
     ]
     runs.finish(client, run, f"{made.variant} seed {seed}")
     return any(changes)
-
-
-def environment_tags(made: Made) -> dict[str, str]:
-    """What the weights were computed with, as their training said; {} where it is not known here."""
-    known: dict[str, str] = (made.live or {}).get("environment", {})
-    return {f"{runs.ENVIRONMENT}{key}": value for key, value in known.items()}
 
 
 def _parameters(params: Parameters, name: str) -> dict[str, Any]:

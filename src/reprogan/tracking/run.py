@@ -25,7 +25,7 @@ KIND = "reprogan.kind"  # one of the three below
 PIPELINE, MODEL, SEED = "pipeline", "model", "seed"  # parent, child, child of that
 PARENT = "mlflow.parentRunId"
 MODEL_FOLDER = "model"  # below a seed's run: its files
-ENVIRONMENT = "environment."  # tags that begin so say what the weights were computed with
+_ENVIRONMENT = "environment."  # tags that begin so say what the weights were computed with
 HOST, PROCESS, PROCESS_BEGAN = "reprogan.host", "reprogan.pid", "reprogan.pid_began"
 
 _BATCH = 100  # the most params or tags that one call of MLflow takes
@@ -71,6 +71,18 @@ def find(
         if same_params and fits and run.data.tags.get(KIND, MODEL) == MODEL:
             return run
     return None
+
+
+def find_run(tracking: Tracking, run_id: str | None) -> "Run | None":
+    """A run by its id; None where it is gone for good, as after `mlflow gc`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return tracking.client.get_run(run_id) if run_id else None
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def restore(tracking: Tracking, run: "Run") -> "Run":
@@ -137,6 +149,17 @@ def finish(client: "MlflowClient", run: "Run", name: str, seconds: float | None 
 def source_tags(variant: str) -> dict[str, str]:
     """The tags of a run of `variant` that its pages show as where it comes from."""
     return {VARIANT: variant, "mlflow.source.name": f"dvc repro train@{variant}", "mlflow.source.type": "LOCAL"}
+
+
+def environment_tags(known: Mapping[str, str]) -> dict[str, str]:
+    """The tags that say what the weights were computed with."""
+    return {f"{_ENVIRONMENT}{key}": value for key, value in known.items()}
+
+
+def environment_of(run: "Run") -> dict[str, str]:
+    """What the weights of a run were computed with; {} where it does not say."""
+    tags = sorted(run.data.tags.items())
+    return {key.removeprefix(_ENVIRONMENT): value for key, value in tags if key.startswith(_ENVIRONMENT)}
 
 
 def process_tags(pid: int) -> dict[str, str]:
