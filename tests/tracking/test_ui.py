@@ -84,7 +84,18 @@ def test_what_was_published_can_be_seen(
     )
     assert wait_until(lambda: "images: 20channels: 1height: 28width: 28" in "".join(text().split("\n")), 60), text()
     assert "Unrecognized" not in text()
-    opens(f"experiments/{experiment}/runs/{gan.run_id}/model-metrics", "generator_loss", "discriminator_loss")
+    opens(f"experiments/{experiment}/runs/{gan.run_id}/model-metrics", "class_shares", "Model metrics")
+    # Charts are drawn when they come into view, and how far down the losses stand depends on the fonts.
+    to_the_losses = (
+        "[...document.querySelectorAll('*')].filter(e => !e.children.length && e.innerText === 'Model metrics')"
+        ".at(-1).scrollIntoView()"
+    )
+
+    def losses_are_shown() -> bool:
+        browser.execute_script(to_the_losses)
+        return all(word in text() for word in ("generator_loss", "discriminator_loss"))
+
+    assert wait_until(losses_are_shown, 60), text()
     drawn = "return document.querySelectorAll('.js-plotly-plot .scatterlayer path.js-line').length"
     assert wait_until(lambda: browser.execute_script(drawn) >= 2, 60), text()
 
