@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from reprogan.config import Parameters
-from reprogan.data import hdf5
 from reprogan.entry import repository_root
 from reprogan.errors import UserError
 from reprogan.tracking import provenance, registry
 from reprogan.tracking import run as runs
 from reprogan.tracking.card import grid_in_markdown, model_card
 from reprogan.tracking.curves import Point, read_history
+from reprogan.tracking.data_sets import add_data_sets
 from reprogan.tracking.decisions import Decision
 from reprogan.tracking.decisions import read as read_decisions
 from reprogan.tracking.made import Made, missing, read_made
@@ -126,7 +126,7 @@ def _publish_one(pipeline: _Pipeline, made: Made) -> Published:
         tags[runs.PARENT] = pipeline.parent.info.run_id
     changes = [created, runs.add(client, run, flat, tags)]
     if data_md5 := origin.get("data.md5"):
-        changes.append(_add_data(tracking, run, made, data_md5, root))
+        changes.append(add_data_sets(tracking, run, made, data_md5, root))
     changes.append(runs.add_points(client, run, read_history(made.model / "history.csv")))
     changes.append(runs.add_points(client, run, score_points))
     if made.live:
@@ -237,43 +237,6 @@ def _run_of(tracking: Tracking, made: Made, params: dict[str, str]) -> tuple["Ru
     tags = {**runs.source_tags(made.variant), runs.KIND: runs.MODEL, runs.SHA256: made.sha256}
     tags |= {runs.METRICS_SHA256: made.scores_sha256}
     return runs.create(tracking, made.variant, tags, began=made.live["began"] if made.live else None), True
-
-
-def _add_data(tracking: Tracking, run: "Run", made: Made, digest: str, root: Path) -> bool:
-    """Log what the run learned from and is judged on as its inputs, where they are not there; True if one was not."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    held = {(entry.dataset.name, entry.dataset.digest) for entry in (run.inputs.dataset_inputs if run.inputs else [])}
-    source = json.dumps({"uri": made.data.relative_to(root).as_posix()})
-    described = hdf5.describe(made.data) if made.data.is_file() else None
-    new = []
-    for split, context, word in (("train", "training", "training"), ("test", "eval", "held-out")):
-        name = f"{made.description.data}: {word}"
-        if (name, digest) in held:
-            continue
-        schema = profile = None
-        if described is not None:
-            sides = dict(zip(("channels", "height", "width"), described.image_shape, strict=True))
-            profile = json.dumps({"images": described.counts[split], **sides})
-            schema = json.dumps(_schema(described))
-        dataset = Dataset(name, digest, "local", source, schema, profile)
-        new.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
-    if new:
-        tracking.client.log_inputs(run.info.run_id, new)
-    return bool(new)
-
-
-def _schema(described: hdf5.Description) -> dict[str, Any]:
-    """What prepared data hold, in MLflow's form: type and shape of images, and of labels."""
-    import numpy as np
-    from mlflow.data.schema import TensorDatasetSchema
-    from mlflow.types import Schema, TensorSpec
-
-    kind = np.dtype("float32" if described.points else "uint8")
-    images = Schema([TensorSpec(kind, (-1, *described.image_shape), "images")])
-    parts = [images, Schema([TensorSpec(np.dtype("int64"), (-1,), "labels")])] if described.classes else [images]
-    found: dict[str, Any] = TensorDatasetSchema(*parts).to_dict()
-    return found
 
 
 def _files(made: Made, root: Path) -> dict[str, Path]:
