@@ -1,6 +1,7 @@
 # Every target first makes .venv when it is missing or older than the pins, and says what it does.
 #   make repro   set up, run the whole pipeline, publish it, print the scores
 #   make test    set up, run every check
+#   make retrain bring everything up to date with this commit, judge it and report it in retrain.md
 #   make ui      the MLflow UI over what was published, on http://127.0.0.1:5000
 #   make report  bring report/index.html up to date
 #   make bench   time our training against plain loops, side by side
@@ -13,7 +14,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # Byte code for every process to come, made on all cores (pip uses one); a few packages hold files for other Pythons.
 COMPILE = @$(VENV)/bin/python -m compileall -q -q -j 0 -x '/(tests?|testing|_inductor)/' $(VENV)/lib >/dev/null || true
 
-.PHONY: repro test ui report bench clean setup setup-test
+.PHONY: repro retrain test ui report bench clean setup setup-test
 .DELETE_ON_ERROR:
 
 # A fresh clone has a dvc.lock that says `publish` is done, and no MLflow store yet: publishing again adds what is missing.
@@ -28,6 +29,10 @@ test: setup-test
 	ruff format --check .
 	mypy --num-workers 2
 	python -m pytest -n 3 --maxschedchunk 1 --durations 12 # servers and kills wait: three keep two cores busy
+
+retrain: setup
+	reprogan doctor --fall-back-offline
+	reprogan retrain
 
 ui: setup
 	reprogan ui

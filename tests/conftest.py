@@ -7,12 +7,13 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -409,6 +410,62 @@ def wait_until(true: Callable[[], object], seconds: float = 60.0) -> bool:
 def wait_until_fixture() -> Callable[..., bool]:
     """Look every few milliseconds until it is so, or time is up: `wait_until(is_it_so, seconds)`."""
     return wait_until
+
+
+class Server:
+    """A real `mlflow server` on a free loopback port, with a store of its own in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with open(self.folder / "log", "w") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True
+            )
+        assert wait_until(lambda: answers(self.port), 60), (self.folder / "log").read_text()
+
+    def kill(self) -> None:
+        """Kill it and its workers, as where a machine goes down."""
+        if self._process is not None:
+            os.killpg(self._process.pid, 9)
+            self._process.wait()
+        self._process = None
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """It, started."""
+    started = Server(tmp_path_factory.mktemp("server"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.kill()
+
+
+@pytest.fixture(scope="module")
+def server(mlflow_server: Server) -> str:
+    """Its address."""
+    return mlflow_server.address
+
+
+def answers(port: int) -> bool:
+    with closing(socket.socket()) as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2

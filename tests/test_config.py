@@ -114,8 +114,8 @@ MISTAKES = [
     (
         "prophile",
         "x",
-        "prophile: unknown key; expected one of profile, compute, digits, stacked, ring, faces, captions, "
-        "pairs, evaluation, references, variants",
+        "prophile: unknown key; expected one of profile, compute, launch, retrain, digits, stacked, ring, faces, "
+        "captions, pairs, evaluation, references, variants",
     ),
     (
         "compute.thread",
@@ -131,6 +131,9 @@ MISTAKES = [
     ("compute.threads", True, "compute.threads: found True; input should be a valid integer"),
     ("compute.threads", 0, "compute.threads: found 0; input should be greater than or equal to 1"),
     ("compute.isa", "avx512", "compute.isa: found 'avx512'; input should be 'avx2' or 'native'"),
+    ("launch.processes", 2, "launch: processes is 2 and launcher none; expected 1, or torchrun"),
+    ("launch.nodes", 2, "launch: processes is 1 on 2 nodes; expected as many on each"),
+    ("retrain.count", 5, "retrain.count: found 5; input should be greater than or equal to 100"),
     ("compute.device", "gpu", "compute.device: found 'gpu'; input should be 'cpu', 'cuda' or 'mps'"),
     ("variants.gan.training.images", "many", "variants.gan.training.images: found 'many'; input should be"),
     ("variants.gan.training.images", "640", "variants.gan.training.images: found '640'; input should be"),
@@ -342,7 +345,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(mistake,
 def test_more_mistakes_are_counted(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("profile: 1\ncompute: 2\n")
-    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 10 more\)$"):
+    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 12 more\)$"):
         load(file)
 
 

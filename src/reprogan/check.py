@@ -1,6 +1,5 @@
 """All of params.yaml, with what no block can judge by itself."""
 
-from importlib import import_module
 from pathlib import Path
 
 from reprogan.config import INCEPTION, PARAMS_FILE, PREPARED_FACES, TOY_FACES, Parameters
@@ -21,7 +20,7 @@ def check_blocks(params: Parameters) -> None:
         where = f"{PARAMS_FILE}: variants.{name}."
         architecture.check(variant.architecture, variant.network, where)
         system.check(variant.system, variant.objective, where, variant.training.images)
-        least = getattr(import_module(f"reprogan.systems.{variant.system}"), "LEAST_BATCH", 1)
+        least = system.least_batch(variant.system)
         if variant.training.batch_size < least:
             raise UserError(
                 f"{where}training.batch_size is {variant.training.batch_size}; system {variant.system} compares the "

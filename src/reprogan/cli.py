@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from reprogan import cli_models, cli_scores
+from reprogan import cli_models, cli_retrain, cli_scores
 from reprogan.commands import HERE, JSON, in_repository
 from reprogan.config import Parameters, load
 from reprogan.entry import checkout_root, exit_status, pin_instruction_set, repository_root
+from reprogan.parent import STOP_WITH_PARENT, stop_with_parent
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +51,8 @@ def repro(arguments: tuple[str, ...]) -> None:
     def start() -> None:
         nonlocal found
         os.chdir(checkout_root())
+        if os.environ.pop(STOP_WITH_PARENT, None):
+            stop_with_parent()
         pin_instruction_set(load().compute)
         found = warm.repro(list(arguments))
 
@@ -184,6 +187,7 @@ def ui(params: Parameters, port: int) -> None:
 _COMMANDS = (
     cli_scores.score, cli_scores.summary, cli_scores.compare, cli_scores.bench, cli_scores.seeds,
     cli_models.promote, cli_models.rollback, cli_models.lineage, cli_models.verify, cli_models.serve, cli_models.hook,
+    cli_retrain.retrain, cli_retrain.stale,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -51,6 +51,30 @@ class Compute(Strict):
     channels_last: bool
 
 
+class Launch(Strict):
+    """In how many processes a training runs. Each draws noise of its own, so their number changes the bits."""
+
+    launcher: Literal["none", "torchrun"]
+    processes: int = Field(ge=1, le=4096, description="in all, on all nodes; each has its part of every batch")
+    nodes: int = Field(ge=1, le=1024, description="machines, each with the same number of them")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Launch":
+        if self.launcher == "none" and self.processes > 1:
+            raise ValueError(f"processes is {self.processes} and launcher none; expected 1, or torchrun")
+        if self.processes % self.nodes:
+            raise ValueError(f"processes is {self.processes} on {self.nodes} nodes; expected as many on each")
+        return self
+
+
+class Retrain(Strict):
+    """How `reprogan retrain` decides and what it keeps; no result hangs on it."""
+
+    metric: str | None = Field(description="the score to decide by; null: the first that a variant's table has")
+    count: int | None = Field(ge=100, description="images a sample set for deciding; null: sampling.count")
+    checkpoint_minutes: float = Field(ge=0, description="between copies of checkpoints to DVC's remote; 0: none")
+
+
 class IdxFile(Strict):
     """One gzipped IDX file: its name under every mirror and the sha256 of the gzipped bytes."""
 
@@ -281,6 +305,8 @@ class Parameters(Strict):
 
     profile: str
     compute: Compute
+    launch: Launch
+    retrain: Retrain
     digits: Digits
     stacked: Stacked
     ring: Ring

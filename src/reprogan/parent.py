@@ -5,6 +5,7 @@ import signal
 import threading
 from pathlib import Path
 
+STOP_WITH_PARENT = "REPROGAN_STOP_WITH_PARENT"  # set for a command that is to end with the process that started it
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "fish"}
 _POLL_SECONDS = 0.5
 

@@ -104,7 +104,7 @@ def comparison_parts(found: Comparison) -> list[Table | str]:
     table.add_column("B against A")
     for one in found.scores:
         word = one.verdict or "–"
-        cells = [_estimate(one.score, one.a), _estimate(one.score, one.b), _difference(one)]
+        cells = [estimate_text(one.score, one.a), estimate_text(one.score, one.b), difference_text(one)]
         table.add_row(one.score.title, *cells, Text(word, _COLOURS.get(word, "")))
     return [*lines, table, *notes, judged_by(found)]
 
@@ -160,11 +160,12 @@ def _parameters(found: Comparison) -> Table:
     for heading in ("key", f"A: {found.a.label}", f"B: {found.b.label}"):
         table.add_column(Text(heading), overflow="fold")
     for one in found.parameters:
-        table.add_row(*map(Text, (one.key, _written(one.a), _written(one.b))))
+        table.add_row(*map(Text, (one.key, written(one.a), written(one.b))))
     return table
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A parameter's value as text."""
     if value is MISSING:
         return str(MISSING.value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -181,12 +182,14 @@ def _stale(side: Side) -> str:
     return f"{side.label}: {', '.join(side.changed)} changed after these scores were made; `dvc repro` makes them anew."
 
 
-def _estimate(score: Score, estimate: Estimate) -> str:
+def estimate_text(score: Score, estimate: Estimate) -> str:
+    """A mean and half the width of its interval."""
     spread = "" if estimate.half_width is None else f" ± {_scaled(score, estimate.half_width, 2)}"
     return f"{_scaled(score, estimate.mean)}{spread}{_unit(score)}"
 
 
-def _difference(line: Compared) -> str:
+def difference_text(line: Compared) -> str:
+    """B − A and its interval; a dash where they cannot be compared."""
     difference = line.difference
     if difference is None:
         return "–"

@@ -125,6 +125,17 @@ def _scores_at(root: Path, revision: str, commit: str, variant: str, lock: dict[
             f"{revision}: {LOCK_FILE} has no scores/ there: from before scores were kept, or nothing was scored; "
             "expected a later revision"
         )
+    content = read_at(root, commit, _path(variant))
+    if content is None:
+        raise UserError(
+            f"{revision}: neither DVC's cache nor a remote holds its scores/{variant}; run `dvc fetch` or `dvc repro` "
+            f"{there}"
+        )
+    return parse_scores(content, f"{revision}:{_path(variant)}", f"run `dvc repro evaluate@{variant}` {there}")
+
+
+def read_at(root: Path, commit: str, path: str) -> bytes | None:
+    """What an output of the pipeline held at a commit; None where neither DVC's cache nor a remote has it."""
     import dvc.api
     from dvc.config import Config
     from dvc.exceptions import DvcException
@@ -134,13 +145,10 @@ def _scores_at(root: Path, revision: str, commit: str, variant: str, lock: dict[
     top, below = (_git(root, "rev-parse", "--show-toplevel", "--show-prefix") or b"\n").decode().split("\n")[:2]
     try:
         today = dict(Config(str(root / ".dvc")))  # else DVC asks only the remote that it had at that revision
-        content = dvc.api.read(below + _path(variant), repo=top, rev=commit, mode="rb", config=today)
-    except (DvcException, DataIndexError, OSError) as error:
-        raise UserError(
-            f"{revision}: neither DVC's cache nor a remote holds its scores/{variant}; run `dvc fetch` or `dvc repro` "
-            f"{there}"
-        ) from error
-    return parse_scores(content, f"{revision}:{_path(variant)}", f"run `dvc repro evaluate@{variant}` {there}")
+        content: bytes = dvc.api.read(below + path, repo=top, rev=commit, mode="rb", config=today)
+    except (DvcException, DataIndexError, OSError):
+        return None
+    return content
 
 
 def _stages(lock: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -3,12 +3,7 @@
 import json
 import os
 import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,67 +103,3 @@ def make_variant(root: Path, params: Parameters, name: str, losses: tuple[str, .
     (root / "scores" / name).mkdir(parents=True, exist_ok=True)
     metrics = {"accuracy_held_out": 0.5 + seed, "class_shares": {"0": 0.25, "1": 0.75}, "extractor": "digit_features"}
     (root / "scores" / name / "scores.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-
-
-class Server:
-    """A real `mlflow server` on a free loopback port, with a store of its own in `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with open(self.folder / "log", "w") as log:
-            self._process = subprocess.Popen(
-                command, cwd=self.folder, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True
-            )
-        wait_for(lambda: answers(self.port), 60, lambda: (self.folder / "log").read_text())
-
-    def kill(self) -> None:
-        """Kill it and its workers, as where a machine goes down."""
-        if self._process is not None:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
-        self._process = None
-
-
-@pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """It, started."""
-    started = Server(tmp_path_factory.mktemp("server"))
-    try:
-        started.start()
-        yield started
-    finally:
-        started.kill()
-
-
-@pytest.fixture(scope="module")
-def server(mlflow_server: Server) -> str:
-    """Its address."""
-    return mlflow_server.address
-
-
-def answers(port: int) -> bool:
-    with closing(socket.socket()) as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_for(condition, seconds: float, explain=lambda: "") -> None:
-    """Return once `condition()` is true; fail after `seconds`."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s {explain()}"
-        time.sleep(0.05)

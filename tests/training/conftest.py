@@ -18,6 +18,7 @@ from reprogan.data import captions, hdf5, pairs, ring, stacked
 from reprogan.data.faces.prepare import prepare as prepare_faces
 from reprogan.entry import exit_status
 from reprogan.training import history
+from reprogan.training.ranks import ALONE, Ranks
 from reprogan.training.run import train_variant
 
 REPOSITORY = Path(__file__).parents[2]
@@ -82,7 +83,9 @@ class Bench:
             path.write_bytes(toy_faces(kind))
         return path
 
-    def train(self, name: str = "gan", variant: Variant | None = None, out: str = "out", **compute: Any) -> Path:
+    def train(
+        self, name: str = "gan", variant: Variant | None = None, out: str = "out", ranks: Ranks = ALONE, **compute: Any
+    ) -> Path:
         """Train; the folder of the model."""
         settings = Compute.model_validate(COMPUTE | compute)
         folder = self.root / out / name
@@ -91,7 +94,8 @@ class Bench:
         if upstream != NO_UPSTREAM and not (self.root / upstream).exists():
             before = upstream.removeprefix("models/")
             self.train(before, self.variant(before, **{"training.milestones": []}), out="models")
-        train_variant(name, variant, settings, self.prepared(variant.data), self.root / "scratch", folder, self.root)
+        data, scratch = self.prepared(variant.data), self.root / "scratch"
+        train_variant(name, variant, settings, data, scratch, folder, self.root, ranks)
         return folder
 
     def checkpoints(self) -> list[Path]:
@@ -122,12 +126,22 @@ def toy_faces(kind: str = "faces") -> bytes:
         return out.read_bytes()
 
 
+@pytest.fixture(scope="session")
+def bench_at() -> Callable[[Path], Bench]:
+    """`bench_at(folder)`: prepared data of 100 + 20 images of 28×28 in ten classes, and what trains on them."""
+
+    def make(root: Path) -> Bench:
+        write_data(root / "digits.h5")
+        return Bench(root)
+
+    return make
+
+
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Prepared data of 100 + 20 images of 28×28 in ten classes; training is not tracked."""
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench_at: Callable[[Path], Bench]) -> Bench:
+    """Such a bench for one test; training is not tracked."""
     monkeypatch.setenv("REPROGAN_TRACKING", "off")
-    write_data(tmp_path / "digits.h5")
-    return Bench(tmp_path)
+    return bench_at(tmp_path)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 around the kernel takes several times as long as the kernel itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -45,6 +45,7 @@ class Adam:
         self.betas = betas
         self.weight_decay = weight_decay
         self.rate_factor = 1.0  # what a schedule multiplies the learning rate with
+        self.agree: Callable[[Sequence[Tensor]], tuple[Tensor, ...]] | None = None  # on gradients, with other processes
         self._means = [torch.zeros_like(weight) for weight in self.weights]
         self._squares = [torch.zeros_like(weight) for weight in self.weights]
         self._steps = torch.zeros((), device=self.weights[0].device)
@@ -56,6 +57,8 @@ class Adam:
         With `some_rest` the loss need not hang on every weight: for one that it does not the gradient is zero.
         """
         gradients = torch.autograd.grad(loss, self.weights, materialize_grads=some_rest)
+        if self.agree is not None:
+            gradients = self.agree(gradients)
         as_one(self.step, gradients)  # the rates of today, not those of the recording
 
     @torch.no_grad()

@@ -86,6 +86,11 @@ def check(name: str, objective: dict[str, Any], where: str, budget: int) -> None
         raise UserError(f"{where}{error}") from None
 
 
+def least_batch(name: str) -> int:
+    """How many images a batch has to have for the system `systems/<name>.py`."""
+    return getattr(import_module(f"reprogan.systems.{name}"), "LEAST_BATCH", 1)
+
+
 def _check_budget(objective: Any, budget: int | None) -> None:
     if budget is not None and hasattr(objective, "check_budget"):
         objective.check_budget(budget)

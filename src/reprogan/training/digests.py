@@ -21,7 +21,7 @@ _COLUMN = "sha256"
 class Digests(Record):
     """Rows of (images seen, sha256 in hex of the row before and of the weights), from the initial weights on."""
 
-    def __init__(self, watched: Path) -> None:
+    def __init__(self, watched: Path | None) -> None:
         super().__init__((_COLUMN,), watched)
 
     def append(self, images_seen: int, networks: Mapping[str, nn.Module]) -> None:

@@ -9,9 +9,9 @@ from reprogan.atomic import write_atomically
 
 
 class Record:
-    """Rows that begin with images seen, in memory and growing in a CSV file to be watched."""
+    """Rows that begin with images seen, in memory and growing in a CSV file to be watched, where there is to be one."""
 
-    def __init__(self, columns: tuple[str, ...], watched: Path) -> None:
+    def __init__(self, columns: tuple[str, ...], watched: Path | None) -> None:
         self._columns = ("images_seen", *columns)
         self.rows: list[list[Any]] = []
         self._watched = watched
@@ -20,13 +20,15 @@ class Record:
     def replace(self, rows: list[list[Any]]) -> None:
         """Begin again with `rows`, those of the run that is gone on with."""
         self.rows = rows
-        write_atomically(self._watched, self.text())
+        if self._watched is not None:
+            write_atomically(self._watched, self.text())
 
     def add(self, row: list[Any]) -> None:
         """Add a row, here and at the end of the watched file."""
         self.rows.append(row)
-        with open(self._watched, "a") as file:
-            file.write(_line(row))
+        if self._watched is not None:
+            with open(self._watched, "a") as file:
+                file.write(_line(row))
 
     def text(self) -> str:
         """The whole record as CSV, with a header."""
@@ -38,7 +40,7 @@ class Record:
 class History(Record):
     """Rows of (images seen, mean of each loss since the row before)."""
 
-    def __init__(self, losses: tuple[str, ...], watched: Path) -> None:
+    def __init__(self, losses: tuple[str, ...], watched: Path | None) -> None:
         super().__init__(losses, watched)
         self.losses = losses
 

@@ -13,27 +13,30 @@ Show = Callable[[int, str], None]
 class Progress:
     """Shows images seen, images/s, losses and time left on stderr. A context manager."""
 
-    def __init__(self, name: str, budget: int, done: int) -> None:
+    def __init__(self, name: str, budget: int, done: int, shown: bool = True) -> None:
         self._name = name
         self._budget = budget
         self._first = done
         self._started = self._last_line = time.monotonic()
         self._terminal = sys.stderr.isatty()
+        self._shown = shown
 
     def __enter__(self) -> "Progress":
-        if self._first:
+        if self._first and self._shown:
             print(f"{self._name}: going on from {self._first:,} of {self._budget:,} images", file=sys.stderr)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._terminal:
+        if self._terminal and self._shown:
             print(file=sys.stderr)
 
     def show(self, images_seen: int, losses: dict[str, float]) -> None:
         """Report the state after `images_seen` images; quiet if the last report was moments ago."""
         now = time.monotonic()
+        if not self._shown:
+            return
         if not self._terminal and now - self._last_line < _LINE_SECONDS and images_seen < self._budget:
             return
         self._last_line = now

@@ -18,20 +18,22 @@ def derive_seed(seed: int, purpose: str, position: int = 0) -> int:
 class Randomness:
     """The random draws of one run.
 
-    `seed` is the run's; generators live on `device`, so that noise is made where it is used.
+    `seed` is the run's; generators live on `device`, so that noise is made where it is used. Of several processes each
+    has a `rank`, and draws of its own in all but the order of the data.
     """
 
-    def __init__(self, seed: int, device: torch.device) -> None:
+    def __init__(self, seed: int, device: torch.device, rank: int = 0) -> None:
         self.seed = seed
         self.device = device
+        self._own = f"rank {rank} " if rank else ""
 
     def generator(self, purpose: str, position: int = 0) -> torch.Generator:
         """A generator for one draw on the device, e.g. ("noise", images_seen)."""
-        return torch.Generator(self.device).manual_seed(derive_seed(self.seed, purpose, position))
+        return torch.Generator(self.device).manual_seed(derive_seed(self.seed, self._own + purpose, position))
 
     def seed_layers(self, position: int) -> None:
         """Seed what cannot be handed a generator: dropout and weight initialisation draw from torch's default one."""
-        seed = derive_seed(self.seed, "layers", position)
+        seed = derive_seed(self.seed, self._own + "layers", position)
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)  # torch.manual_seed also asks every other backend: 10x slower
         else:

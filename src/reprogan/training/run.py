@@ -25,6 +25,7 @@ from reprogan.training.fingerprint import fingerprint
 from reprogan.training.follower import Follower
 from reprogan.training.history import History
 from reprogan.training.randomness import Randomness
+from reprogan.training.ranks import ALONE, Ranks
 from reprogan.training.trainer import Run, train
 
 _HELD_OUT = 16  # images that progress is shown on, where it is shown on images
@@ -38,21 +39,23 @@ def train_variant(
     scratch: Path,
     out: Path,
     upstream_root: Path = Path("."),
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train variant `name` on the prepared file `data` and write its model to the folder `out`.
 
     From each of its further seeds a model of its own, in `out`/seeds/<seed>. Checkpoints and what a follower reads lie
-    below `scratch`; the path of an upstream model begins at `upstream_root`. Raises UserError for what the user can
-    mend.
+    below `scratch`; the path of an upstream model begins at `upstream_root`. `ranks` are the processes that train it
+    together; the first of them writes. Raises UserError for what the user can mend.
     """
     done = []  # all checkpoints stay until the last model is: a process that is killed before finds each where it was
     for seed, folder in variant.seed_folders().items():
-        if folder:
+        if folder and ranks.is_first:
             print(f"{name}: again from seed {seed}", file=sys.stderr)
         one = variant.from_seed(seed)
-        done.append(_train_from_one_seed(name, one, compute, data, scratch, out, folder, upstream_root))
-    for checkpoints in done:
-        checkpoints.clear()
+        done.append(_train_from_one_seed(name, one, compute, data, scratch, out, folder, upstream_root, ranks))
+    if ranks.is_first:
+        for checkpoints in done:
+            checkpoints.clear()
 
 
 def _train_from_one_seed(
@@ -64,6 +67,7 @@ def _train_from_one_seed(
     variant_out: Path,
     folder: str,
     upstream_root: Path,
+    ranks: Ranks,
 ) -> Checkpoints:
     """Train from the one seed that `variant` has and write the model to `variant_out`/`folder`."""
     out = variant_out / folder
@@ -77,6 +81,12 @@ def _train_from_one_seed(
         raise UserError(
             f"{where}training.batch_size is {training.batch_size}; {data} holds "
             f"{len(train_split.labels)} training images; lower it"
+        )
+    part = ranks.part(training.batch_size, where)
+    if part < (least := systems.least_batch(variant.system)):
+        raise UserError(
+            f"{where}training.batch_size is {training.batch_size}, of which each of {ranks.size} processes has {part}; "
+            f"expected {least * ranks.size} or more"
         )
 
     # Networks and system, from the seed alone.
@@ -111,7 +121,10 @@ def _train_from_one_seed(
         )
     for network in networks.values():
         network.to(device).to(memory_format=memory_format(compute)).train()
+        ranks.synchronise(network)
     system = systems.build(variant.system, networks, variant.objective, where, training.images)
+    for optimiser in system.optimisers.values():
+        optimiser.agree = ranks.mean if ranks.size > 1 else None
     averages = {}
     if training.ema_half_life is not None:
         averages = {key: WeightAverage(networks[key], training.ema_half_life) for key in system.averaged}
@@ -121,19 +134,14 @@ def _train_from_one_seed(
     identity = fingerprint(
         {"variant": settings, "compute": compute.model_dump(mode="json"), "kernels": kernels(compute)}, data
     )
+    if ranks.size > 1:
+        identity += f"-{ranks.size}"  # each process draws noise of its own
     checkpoints = Checkpoints(scratch / "checkpoints" / name / identity, identity)
-    follower = Follower(
-        scratch / "live" / name / folder,
-        {
-            "variant": name,
-            "fingerprint": identity,
-            "params": {**variant.model_dump(mode="json"), "compute": compute.model_dump(mode="json")},
-            "tags": {"data": description.name},
-            "environment": environment(compute),
-            "packages": packages(),
-        },
-        followed=not folder,  # MLflow has a run a model; of further seeds it shows the scores
-    )
+    follower = None
+    if ranks.is_first:
+        _say_whose_checkpoints_do_not_fit(name, checkpoints, ranks)
+        follower = _follower(name, variant, compute, scratch, folder, identity, description.name)
+    live = follower.folder if follower else None
 
     images = ResidentImages(
         torch.from_numpy(train_split.images),
@@ -147,12 +155,15 @@ def _train_from_one_seed(
         averages=averages,
         totals=torch.zeros(len(system.losses), device=device),
         steps=0,
-        history=History(system.losses, follower.folder / "history.csv"),
-        digests=digests.Digests(follower.folder / digests.FILE),
+        history=History(system.losses, live and live / "history.csv"),
+        digests=digests.Digests(live and live / digests.FILE),
         previews={},
     )
     held_out = _held_out(data, description, variant.view.size, device)
-    result = train(name, system, images, training, compute, randomness, checkpoints, run, held_out)
+    own = Randomness(training.seed, device, ranks.rank)
+    result = train(name, system, images, training, compute, own, checkpoints, run, held_out, ranks)
+    if follower is None:
+        return checkpoints
 
     if result.previews:
         counts = sorted(result.previews)
@@ -191,6 +202,37 @@ def _train_from_one_seed(
         }
     )
     return checkpoints
+
+
+def _follower(
+    name: str, variant: Variant, compute: Compute, scratch: Path, folder: str, identity: str, data: str
+) -> Follower:
+    return Follower(
+        scratch / "live" / name / folder,
+        {
+            "variant": name,
+            "fingerprint": identity,
+            "params": {**variant.model_dump(mode="json"), "compute": compute.model_dump(mode="json")},
+            "tags": {"data": data},
+            "environment": environment(compute),
+            "packages": packages(),
+        },
+        followed=not folder,  # the runs of further seeds are published once they are done
+    )
+
+
+def _say_whose_checkpoints_do_not_fit(name: str, checkpoints: Checkpoints, ranks: Ranks) -> None:
+    """Say on stderr if this training was begun by another number of processes, whose noise was another."""
+    if not checkpoints.folder.is_dir():
+        of_one = checkpoints.fingerprint.partition("-")[0]
+        for other in sorted(checkpoints.folder.parent.glob(f"{of_one}*/*.ckpt")):
+            _, _, size = other.parent.name.partition("-")
+            print(
+                f"reprogan: variants.{name}: {other} is of {size or 1} processes and does not fit {ranks.size}, which "
+                "draw other noise; beginning anew",
+                file=sys.stderr,
+            )
+            return
 
 
 def _held_out(data: Path, description: hdf5.Description, size: int | None, device: torch.device) -> Batch:

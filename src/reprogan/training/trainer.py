@@ -17,6 +17,7 @@ from reprogan.training.ema import WeightAverage
 from reprogan.training.history import History
 from reprogan.training.progress import Progress
 from reprogan.training.randomness import Randomness
+from reprogan.training.ranks import ALONE, Ranks
 from reprogan.training.schedule import rate_factor
 from reprogan.training.stopping import Stopped, stop_requests
 
@@ -54,23 +55,26 @@ def train(
     checkpoints: Checkpoints,
     run: Run,
     held_out: Batch,
+    ranks: Ranks = ALONE,
 ) -> Result:
     """Train `system` until it has seen the budget of images, going on from the newest checkpoint there is.
 
-    `held_out` are a few images that it does not learn from, for `system.preview`.
+    `held_out` are a few images that it does not learn from, for `system.preview`. `ranks` are the processes that train
+    it together: each has its part of every batch, the first writes the checkpoints.
     Raises TrainingDiverged within one log interval of a loss or weight that is not finite, Stopped (after writing a
     checkpoint) on SIGTERM or SIGINT, and OSError when a checkpoint cannot be written.
     """
     images_seen = 0
-    if newest := checkpoints.newest():
+    if newest := ranks.newest(checkpoints):
         images_seen, state = newest
         _restore(state, system, run)
     last_checkpoint = images_seen
     budget = training.images
+    part = training.batch_size // ranks.size
 
     def next_batch() -> Batch:
         nonlocal images_seen
-        batch = images.batch(images_seen, training.batch_size)
+        batch = images.batch(images_seen + ranks.rank * part, part)
         images_seen += training.batch_size
         return batch
 
@@ -87,11 +91,12 @@ def train(
     def save() -> None:
         nonlocal last_checkpoint
         _refuse_non_finite(name, system, images_seen, last_checkpoint)
-        checkpoints.save(images_seen, _state(system, run))
+        if ranks.is_first:
+            checkpoints.save(images_seen, _state(system, run))
         last_checkpoint = images_seen
 
     totals = run.totals.unbind()  # a view of each: adding to them costs half of stacking the losses and adding those
-    with Progress(name, budget, images_seen) as progress, stop_requests() as request:
+    with Progress(name, budget, images_seen, shown=ranks.is_first) as progress, stop_requests() as request:
         if not run.digests.rows:
             run.digests.append(0, system.networks)
         preview_due()
@@ -111,20 +116,24 @@ def train(
             run.steps += 1
 
             # Everything below happens once an interval.
+            stop = request.number or 0
+            if ranks.size > 1:
+                stop = ranks.largest(stop) if crossed(training.log_every, before) else 0  # all at the same step
             if crossed(training.log_every, before):
-                means = (run.totals / run.steps).tolist()
+                means = ranks.mean([run.totals / run.steps])[0].tolist()
                 _refuse_diverged(name, dict(zip(system.losses, means, strict=True)), images_seen, last_checkpoint)
                 run.history.append(images_seen, means)
                 run.digests.append(images_seen, system.networks)
+                ranks.expect_the_same(run.digests.rows[-1][1], name, images_seen)
                 run.totals.zero_()
                 run.steps = 0
                 progress.show(images_seen, dict(zip(system.losses, means, strict=True)))
             preview_due()
-            if request.number is not None:
+            if stop:
                 save()
                 raise Stopped(
                     f"variants.{name}: stopped at {images_seen:,} of {budget:,} images; `dvc repro` goes on from there",
-                    request.number,
+                    stop,
                 )
             if crossed(training.checkpoint_every, before):
                 save()

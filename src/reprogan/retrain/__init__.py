@@ -1,0 +1,1 @@
+"""Retraining by a machine: what is out of date is made again, judged, stored and reported."""

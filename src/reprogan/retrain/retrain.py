@@ -1,0 +1,192 @@
+"""Retraining from one end to the other: fetch, see what is stale, make it again, judge it, store it, report it.
+
+Each step looks at what is there and does what is missing, so a retrain that was stopped anywhere is gone on with by
+running it again, here or on another machine.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reprogan.config import ENCODERS, Parameters
+from reprogan.entry import repository_root
+from reprogan.errors import UserError
+from reprogan.retrain import git
+from reprogan.retrain.changes import read_changes
+from reprogan.retrain.checkpoints import Keeper, SharedCheckpoints
+from reprogan.retrain.report import FILE, Outcome, write_report
+from reprogan.retrain.repro import repro
+from reprogan.retrain.stale import Stale, find_stale, lines
+from reprogan.retrain.storage import Storage
+from reprogan.summary import KEYS
+from reprogan.tracking import decisions, provenance
+from reprogan.tracking.decisions import Decision
+from reprogan.versions import read_scores
+
+_COMMITTED = ("dvc.lock", "params.yaml", "metrics", decisions.FILE)
+_NO_REMOTE = "no DVC remote: nothing is fetched or stored; `dvc remote add -d NAME URL` adds one"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to do. `variants`: these alone; none: everything. `push`: the git remote that the commit goes to."""
+
+    variants: tuple[str, ...] = ()
+    dry_run: bool = False
+    train_only: bool = False
+    promote: bool = True
+    commit: bool = False
+    push: str | None = None
+
+
+def retrain(params: Parameters, root: Path, asked: Asked) -> Outcome:
+    """Bring models, scores, MLflow and the DVC remote up to date with the repository `root`, and say what changed.
+
+    Raises UserError where a step cannot be done; what was done before it is kept.
+    """
+    for name in asked.variants:
+        params.variant(name)
+    found = provenance.git_commit(root)
+    if not found:
+        raise UserError(f"{root}: no git repository with a commit; expected one: what is retrained is a commit")
+    if asked.commit:
+        git.expect_identity(root)
+    branch = git.branch(root) if asked.push else ""
+    storage = Storage(root)
+    if storage.name is None and asked.train_only:
+        raise UserError(f"{_NO_REMOTE}; expected one, for what one machine trains to reach the others")
+    if not asked.train_only:
+        _fetch(storage)
+    stale = find_stale(params, root)
+    outcome = Outcome(found[provenance.COMMIT], _where(), stale, dry=asked.dry_run)
+    _say("\n".join(lines(stale)))
+    if asked.dry_run:
+        write_report(outcome, root)
+        return outcome
+    if stale.to_run or (stale.missing and not asked.train_only):
+        if storage.name is not None:
+            storage.expect_writable()
+        _run(params, root, asked, storage, stale, outcome)
+    outcome.changes = read_changes(params, root, outcome.commit)
+    if asked.train_only:
+        _store(storage, outcome)
+        return outcome
+    _publish(params, root, asked, outcome)
+    _store(storage, outcome)
+    _report(outcome, root)
+    if asked.commit:
+        made = git.commit(root, _COMMITTED, outcome.title())
+        if made is not None:
+            _say(f"committed {made[:12]}: {outcome.title()}")
+            _bind(params, root, outcome)
+        if asked.push:
+            git.push(root, asked.push, branch)
+    if outcome.notes:
+        raise UserError("; ".join(outcome.notes))
+    return outcome
+
+
+def _fetch(storage: Storage) -> None:
+    if storage.name is None:
+        _say(_NO_REMOTE)
+        storage.checkout()
+        return
+    _say(f"fetching from {storage}")
+    if missing := storage.fetch():
+        _say(f"{missing} files are not there")
+
+
+def _run(params: Parameters, root: Path, asked: Asked, storage: Storage, stale: Stale, outcome: Outcome) -> None:
+    """Make again what is stale, with checkpoints brought before, and stored as long as it lasts."""
+    arguments = ["--pull"] if storage.name is not None else []
+    if asked.train_only:
+        arguments.append("--allow-missing")
+    arguments += [f"evaluate@{name}" for name in asked.variants]
+    minutes = params.retrain.checkpoint_minutes
+    if storage.name is None or not minutes:
+        repro(root, arguments, outcome.ran)
+        return
+    shared = SharedCheckpoints(repository_root() / ".reprogan", storage)
+    for brought in shared.bring(stale.trainings):
+        _say(f"goes on from a checkpoint of {brought}")
+    keeper = Keeper(shared, 60 * minutes)
+    keeper.start()
+    try:
+        repro(root, arguments, outcome.ran)
+    finally:
+        keeper.finish()
+
+
+def _publish(params: Parameters, root: Path, asked: Asked, outcome: Outcome) -> None:
+    """Bring MLflow up to date and decide who is the champion; if MLflow fails that is noted, and the rest goes on."""
+    from reprogan.tracking.publish import publish
+
+    names = list(asked.variants) or None
+    try:
+        for published in publish(params, root, names):
+            if published.changed:
+                _say(str(published))
+    except UserError as error:
+        outcome.notes.append(f"not published: {error}")
+        return
+    if asked.promote:
+        for change in outcome.changes:
+            if change.is_another_model and (not asked.variants or change.variant in asked.variants):
+                if params.variant(change.variant).system in ENCODERS:
+                    continue
+                outcome.decisions[change.variant] = _decide(params, root, change.variant)
+                _say(f"{change.variant}: {outcome.decided(change.variant)}")
+
+
+def _decide(params: Parameters, root: Path, variant: str) -> Decision | str:
+    """The decision about a variant's new model: made now, or found where an earlier run of this made it."""
+    from reprogan.models.trained import main_weights
+    from reprogan.tracking.promotion import Asked as How
+    from reprogan.tracking.promotion import promote
+
+    digest = provenance.sha256(main_weights(root / "models" / variant))
+    for decision in reversed(decisions.read(root)):
+        if decision.variant == variant:
+            if decision.model.sha256 == digest:
+                return decision
+            break
+    scores = read_scores(root, variant) or {}
+    metric = params.retrain.metric or next((key for key in KEYS if key in scores), "frechet_distance")
+    try:
+        return promote(params, root, variant, How(metric, count=params.retrain.count))
+    except UserError as error:
+        return f"not decided: {error}"
+
+
+def _bind(params: Parameters, root: Path, outcome: Outcome) -> None:
+    """Let MLflow know the commit that holds what was made."""
+    from reprogan.tracking.publish import publish
+
+    try:
+        publish(params, root, [change.variant for change in outcome.changes])
+    except UserError as error:
+        outcome.notes.append(f"the commit is not known to MLflow: {error}")
+
+
+def _store(storage: Storage, outcome: Outcome) -> None:
+    if storage.name is not None:
+        _say(f"storing in {storage}")
+        _say(f"{storage.push()} files were new there")
+
+
+def _report(outcome: Outcome, root: Path) -> None:
+    write_report(outcome, root)
+    _say(f"{FILE}: {outcome.title()}")
+
+
+def _where() -> str:
+    from reprogan.training.device import cpu_name
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"on {cpu_name()}, {cores} cores"
+
+
+def _say(what: str | Iterable[str]) -> None:
+    print(what, file=sys.stderr, flush=True)
