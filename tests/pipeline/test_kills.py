@@ -7,10 +7,13 @@ import itertools
 import os
 import random
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,38 @@ def test_sigkill_at_a_random_point(project, pipeline, wait_until, variant, kill)
     expected = {name: digest for name, digest in pipeline.digests.items() if name.startswith(f"models/{variant}/")}
     assert project.digests(f"models/{variant}") == expected
     assert checkpoints(project, variant) == []
+
+
+def test_two_processes_of_torchrun_are_killed_and_go_on_as_two_nodes_that_were_not(project, wait_until):
+    """One node of two processes and two nodes of one come to the same bytes, whatever happened on the way."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        nodes = {"REPROGAN_RENDEZVOUS": f"127.0.0.1:{free.getsockname()[1]}"}
+    project.change(launch={"launcher": "torchrun", "processes": 2, "nodes": 2})
+    project.git("commit", "-qam", "two nodes")
+    of_second = project.environment() | nodes | {"REPROGAN_NODE": "1"}
+    second = subprocess.Popen(
+        [sys.executable, "stages/train.py", "gan"], cwd=project.root, env=of_second,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    first = project.stage("train", "gan", env=nodes, status=None)
+    _, said = second.communicate(timeout=60)
+    assert (first.returncode, second.returncode) == (0, 0), f"{first.stderr}\n{said}"
+    assert first.stderr.count("25,600/25,600 images") == 1 and "images" not in said  # one speaks
+    expected = project.digests("models/gan")
+
+    project.change(launch={"launcher": "torchrun", "processes": 2, "nodes": 1})
+    project.forget("train@gan")
+    shutil.rmtree(project.root / ".reprogan/live")
+    process = training(project, "gan")
+    wait_for_rows(project, "gan", 20, wait_until)
+    assert_caught(project, process, "gan")
+    assert len([line for line in project.processes() if "stages/train.py" in line]) >= 3  # who starts, and two
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert wait_until(lambda: not project.processes(), 30), project.processes()
+    assert 0 < go_on(project, "gan") < 25600
+    assert project.digests("models/gan") == expected
 
 
 def test_sigterm_to_dvc_leaves_no_orphan_and_a_checkpoint_at_that_point(project, pipeline, wait_until):
