@@ -43,7 +43,7 @@ class SharedCheckpoints:
                         with remote.fs.open(_join(remote, variant, fingerprint, name), "rb") as file:
                             write_atomically(path, file.read())
                         brought.append(f"{variant} at {int(path.stem):,} images")
-                    self._known.add((variant, fingerprint, name))
+                    self._known |= {(variant, fingerprint, file) for file in files}  # older ones go with the next copy
 
         self._storage.with_remote(work)
         return brought
@@ -63,9 +63,12 @@ class SharedCheckpoints:
                 _write(remote, parts, content)
                 self._known.add(parts)
             for parts in self._known - here:  # superseded, or its training is done
-                if remote.fs.exists(place := _join(remote, *parts)):
-                    remote.fs.remove(place)
+                _remove(remote, _join(remote, *parts))
                 self._known.discard(parts)
+                *folder, _ = parts
+                if not any(folder == others[:-1] for others in map(list, self._known)):
+                    for left in remote.fs.find(_join(remote, *folder)):  # by a copy that was cut short
+                        _remove(remote, left)
 
         self._storage.with_remote(work)
 
@@ -115,6 +118,11 @@ def _listed(remote: "Remote", variant: str) -> dict[str, list[str]]:
             if name.endswith(_SUFFIX):
                 found.setdefault(fingerprint, []).append(name)
     return found
+
+
+def _remove(remote: "Remote", place: str) -> None:
+    if remote.fs.exists(place):
+        remote.fs.remove(place)
 
 
 def _write(remote: "Remote", parts: tuple[str, ...], content: bytes) -> None:

@@ -65,7 +65,10 @@ class Storage:
         self._do("writing to", work)
 
     def push(self) -> int:
-        """Store the outputs that dvc.lock names, and the run-cache; how many files were new there."""
+        """Store the outputs that dvc.lock names, and the run-cache; how many files were new there.
+
+        Also outputs that git keeps (metrics): DVC would not store these, and without them a stage is not restored.
+        """
         from dvc.stage.cache import RunCacheNotSupported
 
         stored = 0
@@ -76,6 +79,8 @@ class Storage:
                 stored = repo.push(run_cache=True)
             except RunCacheNotSupported:
                 stored = repo.push()
+            outs = [out for stage in repo.index.stages for out in stage.outs if not out.use_cache and out.hash_info]
+            repo.cloud.push({out.hash_info for out in outs if repo.cache.local.exists(out.hash_info.value)})
 
         self._do("storing in", work)
         return stored
