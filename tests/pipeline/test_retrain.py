@@ -215,8 +215,6 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     known = event | {"github__event_name": "pull_request", "github.event_name != 'pull_request'": "false"}
     workflow = Workflow(machines.folder, **known, github__event__pull_request__number="7")
     head = fork.git("rev-parse", "HEAD")
-    workflow.run(fork, "plan")
-    assert workflow.said(fork, "OUTPUT").splitlines() == ["shared=[]", "apart=[]"]
     said = workflow.run(fork, "gather")
     assert "one runner does everything, with the profile smoke" in said and "no DVC remote" in said
     assert fork.git("rev-parse", "HEAD") == head and not (machines.folder / "gh.log").exists()
