@@ -261,6 +261,19 @@ def test_mistakes_are_one_line(workplace: Any, made: Path):
         rollback(root, "dcgan", "")
 
 
+def test_a_champion_that_the_store_lacks_is_not_passed_over(workplace: Any, made: Path):
+    """The first model of an empty store is no first champion where promotions.jsonl has one."""
+    put(workplace, made / "poor")
+    lost = decisions.Model(1, "f" * 64, "abc123")
+    told = decisions.Decision("dcgan", "promoted", "2026-01-01T00:00:00+00:00", "the first", lost, None, {})
+    decisions.add(workplace.root, told)
+    with pytest.raises(
+        UserError, match=r"^dcgan: its champion, version 1 \(ffffffff\), is not in MLflow; `reprogan pub"
+    ):
+        promote(workplace.params, workplace.root, "dcgan", ASKED)
+    assert len(decisions.read(workplace.root)) == 1
+
+
 def test_decisions_are_read_as_they_were_written(tmp_path: Path):
     model = decisions.Model(3, "a" * 64, "c" * 40)
     one = decisions.Decision("dcgan", "promoted", "2020-01-01T00:00:00+00:00", "ünlike", model, None, {"values": [1.5]})

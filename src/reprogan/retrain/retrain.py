@@ -94,8 +94,7 @@ def _fetch(storage: Storage) -> None:
         storage.checkout()
         return
     _say(f"fetching from {storage}")
-    if missing := storage.fetch():
-        _say(f"{missing} files are not there")
+    storage.fetch()
 
 
 def _run(params: Parameters, root: Path, asked: Asked, storage: Storage, stale: Stale, outcome: Outcome) -> None:
@@ -155,9 +154,27 @@ def _decide(params: Parameters, root: Path, variant: str) -> Decision | str:
     scores = read_scores(root, variant) or {}
     metric = params.retrain.metric or next((key for key in KEYS if key in scores), "frechet_distance")
     try:
+        _bring_champion_back(root, variant)
         return promote(params, root, variant, How(metric, count=params.retrain.count))
     except UserError as error:
         return f"not decided: {error}"
+
+
+def _bring_champion_back(root: Path, variant: str) -> None:
+    """Into a store that does not know who promotions.jsonl says is the champion, as a new one."""
+    from reprogan.tracking import registry
+    from reprogan.tracking.revision import publish_revision
+    from reprogan.tracking.store import connect
+
+    champion = decisions.last_change(decisions.read(root), variant)
+    if champion is None:
+        return
+    with connect(repository_root()) as tracking:
+        known = registry.version_of(tracking.client, variant, champion.model.sha256)
+    commit = decisions.commit_of(root, champion.model)
+    if known is None and commit is not None:
+        _say(f"{variant}: bringing back its champion, {champion.model}, of commit {commit[:12]}")
+        publish_revision(root, commit, [variant])
 
 
 def _bind(params: Parameters, root: Path, outcome: Outcome) -> None:

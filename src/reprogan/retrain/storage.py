@@ -1,8 +1,9 @@
 """DVC's remote, which machines share: outputs, the run-cache and, while a training lasts, its checkpoints."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,22 +30,14 @@ class Storage:
     def __str__(self) -> str:
         return f"the DVC remote {self.name} ({self._place})"
 
-    def fetch(self) -> int:
-        """Bring what dvc.lock names into the workspace; how many files the remote does not have."""
-        from dvc.exceptions import DownloadError
-
-        missing = 0
+    def fetch(self) -> None:
+        """Bring what dvc.lock names into the workspace; what the remote does not have stays missing."""
 
         def work(repo: "Repo") -> None:
-            nonlocal missing
-            try:
-                repo.fetch()
-            except DownloadError as error:
-                missing = error.amount
+            repo.fetch()
             repo.checkout(allow_missing=True)
 
         self._do("fetching from", work)
-        return missing
 
     def checkout(self) -> None:
         """Bring what the cache has of what dvc.lock names into the workspace."""
@@ -57,10 +50,14 @@ class Storage:
         def work(repo: "Repo") -> None:
             remote = repo.cloud.get_remote(self.name)
             path = remote.fs.join(remote.path, *_PROBE.split("/"))
-            remote.fs.makedirs(remote.fs.parent(path))
-            with remote.fs.open(path, "wb") as file:
+            with suppress(NotImplementedError):  # HTTP has no folders
+                remote.fs.makedirs(remote.fs.parent(path))
+            with tempfile.NamedTemporaryFile() as file:
                 file.write(b"written by `reprogan retrain` to see whether it may\n")
-            remote.fs.remove(path)
+                file.flush()
+                remote.fs.put_file(file.name, path)
+            with suppress(NotImplementedError):  # nor can what it has be removed
+                remote.fs.remove(path)
 
         self._do("writing to", work)
 

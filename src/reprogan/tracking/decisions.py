@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from reprogan.atomic import write_atomically
 from reprogan.errors import UserError
+from reprogan.tracking import provenance
 
 FILE = "promotions.jsonl"
 Outcome = Literal["promoted", "held", "refused", "rolled back"]
@@ -64,6 +65,14 @@ def read(root: Path) -> list[Decision]:
     except FileNotFoundError:
         return []
     return [_decision(line, f"{FILE}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def commit_of(root: Path, model: Model) -> str | None:
+    """The commit that holds a model: as was known when it was decided about, else that of the decision's own line.
+
+    A retrain decides before it commits; its commit holds both.
+    """
+    return model.commit or provenance.first_with(root, FILE, model.sha256)
 
 
 def add(root: Path, decision: Decision) -> None:

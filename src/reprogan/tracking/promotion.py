@@ -75,6 +75,10 @@ def promote(params: Parameters, root: Path, variant: str, asked: Asked) -> Decis
             )
         if champion is not None and _sha256(champion) == _sha256(challenger):
             return _settle(tracking, root, variant, challenger, champion, "held", "it is the champion already", {})
+        known = decisions.last_change(decisions.read(root), variant)
+        if champion is None and known is not None:
+            remedy = registry.way_back(root, known.model, variant)
+            raise UserError(f"{variant}: its champion, {known.model}, is not in MLflow; {remedy}")
         judged = _judge_both(tracking, params, root, variant, asked, challenger, champion)
         outcome, reason = _weigh(asked, judged)
         return _settle(tracking, root, variant, challenger, champion, outcome, reason, _figures(asked, judged))
@@ -94,7 +98,7 @@ def rollback(root: Path, variant: str, reason: str) -> Decision:
         if version is None:
             raise UserError(
                 f"{registry.registered_name(variant)}: no version of sha256 {before.sha256[:12]}; "
-                f"{registry.way_back(before, variant)}"
+                f"{registry.way_back(root, before, variant)}"
             )
         champion = _aliased(tracking, variant, registry.CHAMPION)
         return _settle(tracking, root, variant, version, champion, "rolled back", reason, {})

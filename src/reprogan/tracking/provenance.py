@@ -101,6 +101,12 @@ def resolve(root: Path, revision: str) -> str | None:
     return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
 
 
+def first_with(root: Path, path: str, text: str) -> str | None:
+    """The first commit in whose version of a file `text` stands; None where git knows none."""
+    found = _git(root, "log", "--reverse", "--format=%H", f"-S{text}", "--", path)
+    return found.splitlines()[0] if found else None
+
+
 def file_at(root: Path, commit: str, path: str) -> str | None:
     """What a file of the repository `root` holds at a commit; None where git knows no such thing."""
     if not re.fullmatch(r"[0-9a-f]{4,64}", commit):

@@ -58,6 +58,7 @@ class _Pipeline:
     lock: dict[str, provenance.LockedStage]
     parent: "Run"
     decisions: list[Decision]
+    history: Path
     newest: bool
 
 
@@ -93,7 +94,7 @@ def publish(
         commit = provenance.git_commit(root)
         parent = ensure_pipeline_run(tracking, params, root, everything, commit)
         decisions, lock = read_decisions(history or root), provenance.locked_stages(root)
-        pipeline = _Pipeline(tracking, params, root, commit, lock, parent, decisions, newest)
+        pipeline = _Pipeline(tracking, params, root, commit, lock, parent, decisions, history or root, newest)
         published = [_publish_one(pipeline, everything[name]) for name in watch(names)]
         note_children(tracking, parent, {one.variant: (one.run_id, one.version) for one in published})
     return published
@@ -149,7 +150,7 @@ def _publish_one(pipeline: _Pipeline, made: Made) -> Published:
             model_card(made, params, run.info.run_id, now, about),
             {key: now[key] for key in (*origin, "profile", "dvc.exp_name") if key in now},
         ),
-        registry.ensure_champion(tracking, name, pipeline.decisions),
+        registry.ensure_champion(tracking, name, pipeline.decisions, pipeline.history),
     ]
     title = f"{name} {made.sha256[:8]}"
     runs.finish(client, run, title, made.live["seconds"] if made.live else None)

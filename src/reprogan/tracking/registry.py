@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reprogan.config import ENCODERS, Compute
 from reprogan.tracking.curves import Point, log_points
-from reprogan.tracking.decisions import Decision, last_change
+from reprogan.tracking.decisions import Decision, commit_of, last_change
 from reprogan.tracking.decisions import Model as Decided
 from reprogan.tracking.run import SHA256, VARIANT
 from reprogan.tracking.store import Tracking
@@ -147,7 +147,7 @@ def crown(client: "MlflowClient", version: "ModelVersion", decision: Decision) -
     client.set_model_version_tag(version.name, version.version, _SINCE, decision.time)
 
 
-def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decision]) -> bool:
+def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decision], root: Path) -> bool:
     """Bring the alias `champion` to where the decisions have it; True if it had to be.
 
     That is where it is gone, as after a store was lost, or where deciding was cut short. An alias that was moved since,
@@ -160,7 +160,7 @@ def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decisi
     version = version_of(tracking.client, variant, decision.model.sha256)
     if version is None:
         if not is_set:
-            remedy = way_back(decision.model, variant)
+            remedy = way_back(root, decision.model, variant)
             print(f"reprogan: {variant}: its champion, {decision.model}, is not in MLflow; {remedy}", file=sys.stderr)
         return False
     if is_set and version.tags.get(_SINCE) == decision.time:
@@ -169,11 +169,12 @@ def ensure_champion(tracking: Tracking, variant: str, decisions: Sequence[Decisi
     return True
 
 
-def way_back(model: Decided, variant: str) -> str:
+def way_back(root: Path, model: Decided, variant: str) -> str:
     """What brings a version that MLflow does not have back to it, in words."""
-    if model.commit is None:
+    commit = commit_of(root, model)
+    if commit is None:
         return f"check out the commit that made it, then run `reprogan publish {variant}`"
-    return f"`reprogan publish --revision {model.commit} {variant}` brings it back"
+    return f"`reprogan publish --revision {commit} {variant}` brings it back"
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, str]:
