@@ -127,7 +127,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-LONGEST = ("test_any_cpu.py", "test_rebuilding.py", "test_verify.py", "test_warm.py")
+LONGEST = ("test_retrain.py", "test_any_cpu.py", "test_rebuilding.py", "test_verify.py", "test_warm.py")
 
 
 def _turn(item: pytest.Item) -> tuple[int, int]:

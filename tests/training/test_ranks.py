@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
 
@@ -25,11 +26,16 @@ TWO = Ranks(rank=0, size=2)
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory, bench_at: Any) -> Any:
-    """What two processes, connected by gloo, left (see together.py)."""
-    bench = bench_at(tmp_path_factory.mktemp("together"))
-    together_py(
-        bench.root, ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
-    )
+    """What two processes, connected by gloo, left (see together.py). Parallel workers share it: the first makes it."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "together"
+    root.mkdir(exist_ok=True)
+    bench = bench_at(root)
+    with FileLock(f"{root}.lock"):
+        if not (root / "done").exists():
+            torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
+            together_py(root, torchrun)
+            (root / "done").touch()
     return bench
 
 

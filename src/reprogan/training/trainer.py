@@ -116,10 +116,8 @@ def train(
             run.steps += 1
 
             # Everything below happens once an interval.
-            stop = request.number or 0
-            if ranks.size > 1:
-                stop = ranks.largest(stop) if crossed(training.log_every, before) else 0  # all at the same step
-            if crossed(training.log_every, before):
+            at_a_row = crossed(training.log_every, before)
+            if at_a_row:
                 means = ranks.mean([run.totals / run.steps])[0].tolist()
                 _refuse_diverged(name, dict(zip(system.losses, means, strict=True)), images_seen, last_checkpoint)
                 run.history.append(images_seen, means)
@@ -129,6 +127,9 @@ def train(
                 run.steps = 0
                 progress.show(images_seen, dict(zip(system.losses, means, strict=True)))
             preview_due()
+            stop = request.number or 0
+            if ranks.size > 1:
+                stop = ranks.largest(stop) if at_a_row else 0  # all at the same image
             if stop:
                 save()
                 raise Stopped(
