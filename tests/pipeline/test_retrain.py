@@ -144,15 +144,14 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     changed = b.git("show", "--name-only", "--format=", "HEAD").split()
     assert {*changed} == {"dvc.lock", "params.yaml", "promotions.jsonl", "metrics/gan.json"}
 
-    # The first pulls and has it, without training. And once more: nothing runs.
+    # The first pulls and has it: nothing runs.
     a.git("pull", "-q", "--ff-only")
-    assert retrain(a)["trained"] == [] and a.digests("models/gan") == b.digests("models/gan")
-    assert outputs(a) == outputs(b)
     began = time.monotonic()
-    told = retrain(b)
+    told = retrain(a)
+    assert time.monotonic() - began < (30 if "PYTEST_XDIST_WORKER" in os.environ else 15)  # beside other tests
     assert (told["ran"], told["restored"], told["title"]) == ({}, [], "Retrain: nothing changed")
-    assert time.monotonic() - began < 15
-    assert "No stage ran." in (b.root / "retrain.md").read_text()
+    assert "No stage ran." in (a.root / "retrain.md").read_text()
+    assert a.digests("models/gan") == b.digests("models/gan") and outputs(a) == outputs(b)
 
     # Three changes, by the scripts of the workflow: one job plans, three train at once, one of them is killed.
     a.change(
