@@ -73,16 +73,21 @@ def retrain(
 
 
 @click.command()
+@click.argument("variants", nargs=-1)
 @JSON
 @in_repository
-def stale(params: Parameters, json_: bool) -> None:
+def stale(params: Parameters, variants: tuple[str, ...], json_: bool) -> None:
     """Say what dvc.lock does not hold: stages that parameters, code or data have changed, and what comes after them.
+
+    With VARIANTS, the lists of what is to be trained hold only what these need.
 
     Exit status 0: nothing has changed, though outputs may not be here; 6: something has.
     """
     from reprogan.retrain.stale import find_stale, lines
 
-    found = find_stale(params, Path.cwd())
+    for name in variants:
+        params.variant(name)
+    found = find_stale(params, Path.cwd(), variants)
     if json_:
         click.echo(
             json.dumps(

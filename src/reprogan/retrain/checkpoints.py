@@ -22,12 +22,16 @@ _SUFFIX = ".ckpt"
 
 
 class SharedCheckpoints:
-    """The checkpoints below `scratch`/checkpoints, and their copies in `storage`."""
+    """The checkpoints below `scratch`/checkpoints, and their copies in `storage`.
+
+    What lay here before is nobody's concern: only what comes from there, or is new here, is copied and removed.
+    """
 
     def __init__(self, scratch: Path, storage: Storage) -> None:
         self._folder = scratch / "checkpoints"
         self._storage = storage
-        self._known: set[tuple[str, ...]] = set()  # (variant, fingerprint, file) that are here and there
+        self._before = self._here()  # (variant, fingerprint, file)
+        self._known: set[tuple[str, ...]] = set()  # that are there
 
     def bring(self, variants: Iterable[str]) -> list[str]:
         """Copy the newest checkpoint of each training of these variants from the remote; what was brought, in words."""
@@ -49,28 +53,42 @@ class SharedCheckpoints:
         return brought
 
     def store(self) -> None:
-        """Copy what is new here to the remote, and remove there what this removed here."""
-        here = {path.relative_to(self._folder).parts for path in self._folder.glob(f"*/*/*{_SUFFIX}")}
-        if here == self._known:
+        """Copy what is new here to the remote; what it takes the place of goes."""
+        here = self._here() - self._before
+        new = here - self._known
+        if not new:
             return
 
         def work(remote: "Remote") -> None:
-            for parts in sorted(here - self._known):
+            for parts in sorted(new):
                 try:
                     content = self._folder.joinpath(*parts).read_bytes()
                 except FileNotFoundError:  # a newer one has taken its place
                     continue
                 _write(remote, parts, content)
                 self._known.add(parts)
-            for parts in self._known - here:  # superseded, or its training is done
+            for parts in {known for known in self._known - here if any(known[:2] == one[:2] for one in here)}:
                 _remove(remote, _join(remote, *parts))
                 self._known.discard(parts)
-                *folder, _ = parts
-                if not any(folder == others[:-1] for others in map(list, self._known)):
-                    for left in remote.fs.find(_join(remote, *folder)):  # by a copy that was cut short
-                        _remove(remote, left)
 
         self._storage.with_remote(work)
+
+    def forget(self, variants: Iterable[str]) -> None:
+        """Remove from the remote what trainings of these variants left that are done: once their models are stored."""
+        here = self._here()
+        done = {one[:2] for one in self._known if one[0] in variants and not any(one[:2] == each[:2] for each in here)}
+
+        def work(remote: "Remote") -> None:
+            for training in done:
+                for left in remote.fs.find(_join(remote, *training)):
+                    _remove(remote, left)
+
+        if done:
+            self._storage.with_remote(work)
+            self._known = {one for one in self._known if one[:2] not in done}
+
+    def _here(self) -> set[tuple[str, ...]]:
+        return {path.relative_to(self._folder).parts for path in self._folder.glob(f"*/*/*{_SUFFIX}")}
 
 
 class Keeper(threading.Thread):

@@ -36,16 +36,21 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str | None:
 
 
 def push(root: Path, remote: str, name: str) -> None:
-    """Push what is checked out to a branch. Raises UserError where it has moved on, or the remote refuses."""
+    """Push what is checked out to a branch, unless that has the same results already.
+
+    Raises UserError where it has moved on to others, or the remote refuses.
+    """
     done = git(root, "push", "--quiet", remote, f"HEAD:refs/heads/{name}")
     if done.returncode == 0:
         return
     said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("hint:")]
     if "[rejected]" in done.stderr or "fetch first" in done.stderr:
+        _do(root, "fetch", "--quiet", remote, name)
+        if git(root, "diff", "--quiet", "HEAD", "FETCH_HEAD", "--", "dvc.lock", "params.yaml").returncode == 0:
+            return  # another run has pushed the same
         raise UserError(
-            f"git push {remote} {name}: the branch has moved on while this ran; what was trained is stored, and the "
-            f"retrain of the newer commit takes it from there; by hand: `git pull --rebase {remote} {name}`, then run "
-            "it again"
+            f"git push {remote} {name}: the branch has moved on while this ran; what was trained is stored: run it "
+            f"again on the newer commit, which takes it from there (by hand: `git pull --rebase {remote} {name}` first)"
         )
     why = said[-1] if said else "failed"
     raise UserError(f"git push {remote} {name}: {why}; expected a remote that may be pushed to")

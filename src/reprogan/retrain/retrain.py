@@ -22,7 +22,7 @@ from reprogan.retrain.stale import Stale, find_stale, lines
 from reprogan.retrain.storage import Storage
 from reprogan.summary import KEYS
 from reprogan.tracking import decisions, provenance
-from reprogan.tracking.decisions import Decision
+from reprogan.tracking.made import missing
 from reprogan.versions import read_scores
 
 _COMMITTED = ("dvc.lock", "params.yaml", "metrics", decisions.FILE)
@@ -59,7 +59,7 @@ def retrain(params: Parameters, root: Path, asked: Asked) -> Outcome:
         raise UserError(f"{_NO_REMOTE}; expected one, for what one machine trains to reach the others")
     if not asked.train_only:
         _fetch(storage)
-    stale = find_stale(params, root)
+    stale = find_stale(params, root, asked.variants)
     outcome = Outcome(found[provenance.COMMIT], _where(), stale, dry=asked.dry_run)
     _say("\n".join(lines(stale)))
     if asked.dry_run:
@@ -69,20 +69,21 @@ def retrain(params: Parameters, root: Path, asked: Asked) -> Outcome:
         if storage.name is not None:
             storage.expect_writable()
         _run(params, root, asked, storage, stale, outcome)
-    outcome.changes = read_changes(params, root, outcome.commit)
+    elif storage.name is not None and not asked.train_only:
+        _store(storage)
     if asked.train_only:
-        _store(storage, outcome)
         return outcome
+    outcome.changes = read_changes(params, root, outcome.commit)
     _publish(params, root, asked, outcome)
-    _store(storage, outcome)
     _report(outcome, root)
     if asked.commit:
         made = git.commit(root, _COMMITTED, outcome.title())
         if made is not None:
             _say(f"committed {made[:12]}: {outcome.title()}")
-            _bind(params, root, outcome)
         if asked.push:
             git.push(root, asked.push, branch)
+        if made is not None:
+            _bind(params, root, outcome)
     if outcome.notes:
         raise UserError("; ".join(outcome.notes))
     return outcome
@@ -104,11 +105,17 @@ def _run(params: Parameters, root: Path, asked: Asked, storage: Storage, stale: 
         arguments.append("--allow-missing")
     arguments += [f"evaluate@{name}" for name in asked.variants]
     minutes = params.retrain.checkpoint_minutes
-    if storage.name is None or not minutes:
+    if storage.name is None:
         repro(root, arguments, outcome.ran)
         return
+    if not minutes:
+        try:
+            repro(root, arguments, outcome.ran)
+        finally:
+            _store(storage)
+        return
     shared = SharedCheckpoints(repository_root() / ".reprogan", storage)
-    for brought in shared.bring(stale.trainings):
+    for brought in shared.bring([name for name in stale.trainings if not asked.variants or name in stale.needed]):
         _say(f"goes on from a checkpoint of {brought}")
     keeper = Keeper(shared, 60 * minutes)
     keeper.start()
@@ -116,6 +123,9 @@ def _run(params: Parameters, root: Path, asked: Asked, storage: Storage, stale: 
         repro(root, arguments, outcome.ran)
     finally:
         keeper.finish()
+        # Also where a stage failed or this was stopped: what is done is stored, and only then its checkpoints go.
+        _store(storage)
+        shared.forget(outcome.trained)
 
 
 def _publish(params: Parameters, root: Path, asked: Asked, outcome: Outcome) -> None:
@@ -130,34 +140,34 @@ def _publish(params: Parameters, root: Path, asked: Asked, outcome: Outcome) -> 
     except UserError as error:
         outcome.notes.append(f"not published: {error}")
         return
-    if asked.promote:
-        for change in outcome.changes:
-            if change.is_another_model and (not asked.variants or change.variant in asked.variants):
-                if params.variant(change.variant).system in ENCODERS:
-                    continue
-                outcome.decisions[change.variant] = _decide(params, root, change.variant)
-                _say(f"{change.variant}: {outcome.decided(change.variant)}")
+    for name in (asked.variants or params.variants) if asked.promote else ():
+        if params.variant(name).system not in ENCODERS and not missing(root, name):
+            _decide(params, root, name, outcome)
 
 
-def _decide(params: Parameters, root: Path, variant: str) -> Decision | str:
-    """The decision about a variant's new model: made now, or found where an earlier run of this made it."""
+def _decide(params: Parameters, root: Path, variant: str, outcome: Outcome) -> None:
+    """Decide about a variant's model, if the last decision was about another: also one that an earlier run missed."""
     from reprogan.models.trained import main_weights
     from reprogan.tracking.promotion import Asked as How
     from reprogan.tracking.promotion import promote
 
     digest = provenance.sha256(main_weights(root / "models" / variant))
-    for decision in reversed(decisions.read(root)):
-        if decision.variant == variant:
-            if decision.model.sha256 == digest:
-                return decision
-            break
+    last = next((one for one in reversed(decisions.read(root)) if one.variant == variant), None)
+    if last is not None and last.model.sha256 == digest:
+        if any(change.variant == variant for change in outcome.changes):
+            outcome.decisions[variant] = last
+        return
     scores = read_scores(root, variant) or {}
     metric = params.retrain.metric or next((key for key in KEYS if key in scores), "frechet_distance")
     try:
         _bring_champion_back(root, variant)
-        return promote(params, root, variant, How(metric, count=params.retrain.count))
+        outcome.decisions[variant] = promote(
+            params, root, variant, How(metric, count=params.retrain.count, sha256=digest)
+        )
     except UserError as error:
-        return f"not decided: {error}"
+        outcome.decisions[variant] = f"not decided: {error}"
+        outcome.notes.append(f"{variant}: not decided: {error}")
+    _say(f"{variant}: {outcome.decided(variant)}")
 
 
 def _bring_champion_back(root: Path, variant: str) -> None:
@@ -187,10 +197,9 @@ def _bind(params: Parameters, root: Path, outcome: Outcome) -> None:
         outcome.notes.append(f"the commit is not known to MLflow: {error}")
 
 
-def _store(storage: Storage, outcome: Outcome) -> None:
-    if storage.name is not None:
-        _say(f"storing in {storage}")
-        _say(f"{storage.push()} files were new there")
+def _store(storage: Storage) -> None:
+    _say(f"storing in {storage}")
+    _say(f"{storage.push()} files were new there")
 
 
 def _report(outcome: Outcome, root: Path) -> None:

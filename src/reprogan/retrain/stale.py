@@ -1,6 +1,6 @@
 """What dvc.lock does not hold: stages that a change has reached, those that come after, and what is only not here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ class Stale:
     `changed`: {stage: why} of what a change of code, parameters or data has reached. `after`: stages that come after
     one of these, and run unless that turns out to give what it gave before. `missing`: nothing has changed, but an
     output is not here. `shared` and `apart`: the variants among `changed` and `after` that others of them build on,
-    and those that can be trained side by side once these are there.
+    and those that can be trained side by side once these are there; of variants that were asked for, only what these
+    need. `needed`: all that they are trained with, themselves too.
     """
 
     changed: dict[str, tuple[str, ...]]
@@ -27,6 +28,7 @@ class Stale:
     missing: tuple[str, ...]
     shared: tuple[str, ...]
     apart: tuple[str, ...]
+    needed: tuple[str, ...]
 
     @property
     def to_run(self) -> set[str]:
@@ -39,8 +41,8 @@ class Stale:
         return [name.partition("@")[2] for name in (*self.changed, *self.after) if name.startswith("train@")]
 
 
-def find_stale(params: Parameters, root: Path) -> Stale:
-    """Compare the repository `root` with its dvc.lock, as `dvc status` does."""
+def find_stale(params: Parameters, root: Path, asked: Sequence[str] = ()) -> Stale:
+    """Compare the repository `root` with its dvc.lock, as `dvc status` does. `asked`: variants; none: all."""
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
@@ -67,13 +69,17 @@ def find_stale(params: Parameters, root: Path) -> Stale:
     after = _after(stages, changed)
     to_run = {*changed, *after}
     variants = [name for name in params.variants if any(f"{kind}@{name}" in to_run for kind in ("train", "evaluate"))]
-    shared = tuple(name for name in variants if _others_build_on(name, stages, to_run))
+    upstream = _before(stages, {f"evaluate@{name}" for name in asked or params.variants})
+    needed = tuple(name for name in params.variants if f"train@{name}" in upstream)
+    variants = [name for name in variants if name in needed]
+    shared = tuple(name for name in variants if _others_build_on(name, stages, to_run & upstream))
     return Stale(
         changed,
         tuple(name for name in stages if name in after),
         tuple(name for name in missing if name not in after),
         shared,
-        tuple(name for name in variants if name not in shared),
+        tuple(name for name in variants if name not in shared and name in (asked or params.variants)),
+        needed,
     )
 
 
@@ -130,6 +136,20 @@ def _after(stages: dict[str, tuple[set[str], set[str]]], changed: Iterable[str])
             if name not in found and name not in first and any(_reads(dep, out) for dep in deps for out in outs)
         }
         found |= new
+    return found
+
+
+def _before(stages: dict[str, tuple[set[str], set[str]]], last: Iterable[str]) -> set[str]:
+    """These stages, and all whose outputs they need."""
+    found, new = set[str](), {name for name in last if name in stages}
+    while new:
+        found |= new
+        deps = {dep for name in new for dep in stages[name][0]}
+        new = {
+            name
+            for name, (_, outs) in stages.items()
+            if name not in found and any(_reads(dep, out) for dep in deps for out in outs)
+        }
     return found
 
 

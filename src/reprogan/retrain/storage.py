@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from dvc.data_cloud import Remote
     from dvc.repo import Repo
 
-_PROBE = "reprogan/probe"
+_PROBE = ("reprogan", "probes")
 
 
 class Storage:
@@ -35,21 +36,21 @@ class Storage:
 
         def work(repo: "Repo") -> None:
             repo.fetch()
-            repo.checkout(allow_missing=True)
+            repo.checkout(allow_missing=True, force=True)  # what a killed stage left half-written makes way
 
         self._do("fetching from", work)
 
     def checkout(self) -> None:
         """Bring what the cache has of what dvc.lock names into the workspace."""
         with _repo(self._root) as repo:
-            repo.checkout(allow_missing=True)
+            repo.checkout(allow_missing=True, force=True)
 
     def expect_writable(self) -> None:
         """Raise UserError where nothing can be written: before hours of training, not after them."""
 
         def work(repo: "Repo") -> None:
             remote = repo.cloud.get_remote(self.name)
-            path = remote.fs.join(remote.path, *_PROBE.split("/"))
+            path = remote.fs.join(remote.path, *_PROBE, uuid.uuid4().hex)  # several machines may try at once
             with suppress(NotImplementedError):  # HTTP has no folders
                 remote.fs.makedirs(remote.fs.parent(path))
             with tempfile.NamedTemporaryFile() as file:

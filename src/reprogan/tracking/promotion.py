@@ -47,13 +47,15 @@ _ABANDONED_SECONDS = 3600.0
 class Asked:
     """How to decide: by which score, from what difference on, by how many sample sets of how many images.
 
-    None: `EFFECT` of the champion's score; as many images as the pipeline draws.
+    None: `EFFECT` of the champion's score; as many images as the pipeline draws; the challenger, whichever that is, not
+    the version whose weights have this sha256.
     """
 
     metric: str = "frechet_distance"
     min_effect: float | None = None
     sets: int = FEWEST_SETS
     count: int | None = None
+    sha256: str | None = None
 
 
 def promote(params: Parameters, root: Path, variant: str, asked: Asked) -> Decision:
@@ -67,15 +69,21 @@ def promote(params: Parameters, root: Path, variant: str, asked: Asked) -> Decis
         raise UserError(f"--sets {asked.sets}; expected {FEWEST_SETS} or more, for an interval that says something")
     params.variant(variant)
     with connect(repository_root()) as tracking, _alone(tracking, variant):
-        challenger = _aliased(tracking, variant, registry.CHALLENGER)
+        if asked.sha256 is None:
+            challenger = _aliased(tracking, variant, registry.CHALLENGER)
+        else:
+            challenger = registry.version_of(tracking.client, variant, asked.sha256)
         champion = _aliased(tracking, variant, registry.CHAMPION)
         if challenger is None:
             raise UserError(
                 f"{registry.registered_name(variant)}: no challenger; `reprogan publish {variant}` makes one"
             )
-        if champion is not None and _sha256(champion) == _sha256(challenger):
-            return _settle(tracking, root, variant, challenger, champion, "held", "it is the champion already", {})
         known = decisions.last_change(decisions.read(root), variant)
+        if champion is not None and _sha256(champion) == _sha256(challenger):
+            if known is not None and known.model.sha256 == _sha256(champion):
+                return _settle(tracking, root, variant, challenger, champion, "held", "it is the champion already", {})
+            reason = f"it is the champion in MLflow already, by a decision whose line {decisions.FILE} has lost"
+            return _settle(tracking, root, variant, challenger, None, "promoted", reason, {})
         if champion is None and known is not None:
             remedy = registry.way_back(root, known.model, variant)
             raise UserError(f"{variant}: its champion, {known.model}, is not in MLflow; {remedy}")

@@ -1,5 +1,6 @@
 """Starting a training in several processes by torchrun: one node's here, other nodes' by the same command there."""
 
+import inspect
 import os
 import sys
 
@@ -9,6 +10,9 @@ from reprogan.training.ranks import STARTED_BY_TORCHRUN
 
 RENDEZVOUS = "REPROGAN_RENDEZVOUS"  # HOST:PORT of the first node, where there are several
 NODE = "REPROGAN_NODE"  # which one this is, from 0; the first has DVC and writes the files
+
+_LAST_SECONDS = 3600  # for reaching a log interval and writing a checkpoint, after SIGTERM
+_RENDEZVOUS_SECONDS = 86400  # nodes wait for each other, as the first has other stages between its trainings
 
 
 def is_to_be_launched(launch: Launch) -> bool:
@@ -29,13 +33,17 @@ def start(launch: Launch) -> None:
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig
     from torch.distributed.run import parse_args, run
 
     where = _where(launch)
     os.environ["REPROGAN_REPLAY"] = "off"  # what processes say to each other is no kernel that could be replayed
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    options = [*where, "--max-restarts=0"]
+    if "shutdown_timeout" in inspect.signature(LaunchConfig).parameters:  # of torch 2.12 and later
+        options.append(f"--shutdown-timeout={_LAST_SECONDS}")
     try:
-        run(parse_args([*where, "--max-restarts=0", *sys.argv]))
+        run(parse_args([*options, *sys.argv]))
     except ChildFailedError as error:
         _, first = error.get_first_failure()
         sys.exit(first.exitcode if first.exitcode > 0 else 128 - first.exitcode)
@@ -56,4 +64,5 @@ def _where(launch: Launch) -> list[str]:
     node = os.environ.get(NODE, "0")
     if not node.isdecimal() or int(node) >= launch.nodes:
         raise UserError(f"{NODE} is {node!r}; expected a number from 0 to {launch.nodes - 1}, another on each node")
-    return [f"--nnodes={launch.nodes}", f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}", share]
+    at = [f"--master-addr={host}", f"--master-port={port}", f"--rdzv-conf=timeout={_RENDEZVOUS_SECONDS}"]
+    return [f"--nnodes={launch.nodes}", f"--node-rank={node}", *at, share]

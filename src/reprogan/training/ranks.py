@@ -5,6 +5,7 @@ What torch's DistributedDataParallel does in hooks of `backward()` is done where
 those hooks never see.
 """
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -78,18 +79,30 @@ class Ranks:
         saved = torch.load(io.BytesIO(content.cpu().numpy().tobytes()), weights_only=True, map_location="cpu")
         return saved["images_seen"], saved["state"]
 
+    def expect_one_training(self, identity: str, name: str) -> None:
+        """Raise UserError where processes were started for trainings that differ: in parameters, data or code."""
+        if self.differs(hashlib.sha256(identity.encode()).hexdigest()):
+            raise UserError(
+                f"variants.{name}: the {self.size} processes were started with different parameters, data or code; "
+                "expected one commit, and the same prepared data on every node"
+            )
+
     def expect_the_same(self, digest: str, name: str, images_seen: int) -> None:
         """Raise UserError where the processes' weights, told by their sha256, are no longer the same."""
-        if self.size == 1:
-            return
-        mine = torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8, device=_device())
-        first = mine.clone()
-        dist.broadcast(first, 0)
-        if self.largest(int(not torch.equal(mine, first))):
+        if self.differs(digest):
             raise UserError(
                 f"variants.{name}: at {images_seen:,} images the {self.size} processes hold different weights; "
                 "expected the same kernels for all: one kind of machine, one version of torch"
             )
+
+    def differs(self, digest: str) -> bool:
+        """Whether any process has another sha256 (hex) than the first."""
+        if self.size == 1:
+            return False
+        mine = torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8, device=_device())
+        first = mine.clone()
+        dist.broadcast(first, 0)
+        return bool(self.largest(int(not torch.equal(mine, first))))
 
     def synchronise(self, network: nn.Module) -> None:
         """Have BatchNorm, wherever it is in `network`, normalise by the whole batch and not by a process's part."""

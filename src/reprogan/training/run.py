@@ -136,6 +136,7 @@ def _train_from_one_seed(
     )
     if ranks.size > 1:
         identity += f"-{ranks.size}"  # each process draws noise of its own
+        ranks.expect_one_training(f"{name} {identity}", name)
     checkpoints = Checkpoints(scratch / "checkpoints" / name / identity, identity)
     follower = None
     if ranks.is_first:
