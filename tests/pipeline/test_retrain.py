@@ -213,6 +213,7 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     fork.git("commit", "-qam", "no remote")
     fork.run("cp", "-rl", str(a.root / ".dvc/cache"), ".dvc/cache")
     known = event | {"github__event_name": "pull_request", "(github.event_name != 'pull_request'": "false"}
+    known["github.event_name != 'pull_request' && github.ref_name"] = ""
     workflow = Workflow(machines.folder, **known, github__event__pull_request__number="7")
     head = fork.git("rev-parse", "HEAD")
     said = workflow.run(fork, "gather")
