@@ -15,31 +15,6 @@ import pytest
 from reprogan.errors import UserError
 from reprogan.retrain.storage import Storage
 
-CONTENT = b"x" * 3_000_000
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DVC repository with one tracked file, whose remote is the folder `store` beside it."""
-    from dvc.repo import Repo
-
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = tmp_path / "repository"
-    root.mkdir()
-    monkeypatch.chdir(root)
-    with Repo.init(str(root), no_scm=True) as repo:
-        (root / "data").write_bytes(CONTENT)
-        repo.add("data")
-    point_at(root, str(tmp_path / "store"))
-    return root
-
-
-def point_at(root: Path, url: str) -> None:
-    (root / ".dvc/config").write_text(
-        f"[core]\n    no_scm = True\n    remote = store\n['remote \"store\"']\n    url = {url}\n"
-    )
-
 
 @pytest.fixture
 def forbidding() -> Iterator[str]:
@@ -69,16 +44,27 @@ def forbidding() -> Iterator[str]:
     server.shutdown()
 
 
-def test_what_one_machine_stores_another_fetches(repository: Path) -> None:
+def test_what_one_machine_stores_another_fetches(repository: Path, content: bytes) -> None:
     storage = Storage(repository)
     assert storage.name == "store" and str(repository.parent / "store") in str(storage)
     storage.expect_writable()
     assert storage.push() == 1 and storage.push() == 0
-    assert not (repository.parent / "store/reprogan/probe").exists()
+    assert not [*(repository.parent / "store/reprogan/probes").iterdir()]
     (repository / "data").unlink()
     (repository / ".dvc/cache").rename(repository / "elsewhere")
     storage.fetch()
-    assert (repository / "data").read_bytes() == CONTENT
+    assert (repository / "data").read_bytes() == content
+
+
+def test_what_a_killed_stage_left_half_written_makes_way(repository: Path, content: bytes) -> None:
+    storage = Storage(repository)
+    storage.push()
+    (repository / "data").write_bytes(b"half of it")
+    storage.fetch()
+    assert (repository / "data").read_bytes() == content
+    (repository / "data").write_bytes(b"half of it")
+    storage.checkout()
+    assert (repository / "data").read_bytes() == content
 
 
 def test_what_is_not_stored_stays_missing(repository: Path) -> None:
@@ -88,14 +74,14 @@ def test_what_is_not_stored_stays_missing(repository: Path) -> None:
     assert not (repository / "data").exists()
 
 
-def test_credentials_that_have_expired(repository: Path, forbidding: str) -> None:
+def test_credentials_that_have_expired(repository: Path, forbidding: str, point_at, content: bytes) -> None:
     point_at(repository, forbidding)
     storage = Storage(repository)
     with pytest.raises(UserError, match=r"^writing to the DVC remote store \(http.*403.*credentials that are valid"):
         storage.expect_writable()
     with pytest.raises(UserError, match=r"^storing in the DVC remote store .*403.*run it again$"):
         storage.push()
-    assert (repository / "data").read_bytes() == CONTENT
+    assert (repository / "data").read_bytes() == content
 
 
 def test_a_remote_that_may_not_be_written(repository: Path, obey_permissions) -> None:
@@ -111,7 +97,7 @@ def test_a_remote_that_may_not_be_written(repository: Path, obey_permissions) ->
     assert [*store.iterdir()] == []
 
 
-def test_a_disk_that_is_full(repository: Path) -> None:
+def test_a_disk_that_is_full(repository: Path, content: bytes) -> None:
     """A limit on the size of files stands for it: the same refusal in the middle of a write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))
@@ -120,7 +106,7 @@ def test_a_disk_that_is_full(repository: Path) -> None:
             Storage(repository).push()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    name = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    name = hashlib.md5(content, usedforsecurity=False).hexdigest()
     assert not (repository.parent / "store/files/md5" / name[:2] / name[2:]).exists()  # whole or not at all
     assert Storage(repository).push() == 1
 

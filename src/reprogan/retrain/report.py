@@ -85,6 +85,10 @@ def _parts(outcome: Outcome) -> Iterable[str]:
         yield _overview(outcome)
     for change in outcome.changes:
         yield from _change(change, outcome)
+    others = [name for name in outcome.decisions if all(name != change.variant for change in outcome.changes)]
+    if others:
+        yield "## Decided about models that were there before"
+        yield "\n".join(f"- {name}: {_decision(outcome.decisions[name])}" for name in others)
     yield from _cost(outcome.ran)
 
 
@@ -96,10 +100,10 @@ def _overview(outcome: Outcome) -> str:
             first = change.comparison.scores[0]
             score, verdict = first.score.title, first.verdict or "not comparable"
             before, after = (estimate_text(first.score, side) for side in (first.a, first.b))
-        minutes = sum(one.seconds for one in outcome.ran if one.stage.partition("@")[2] == change.variant) / 60
-        cost = f"{minutes:.1f}" if minutes else "–"
+        seconds = sum(one.seconds for one in outcome.ran if one.stage.partition("@")[2] == change.variant)
+        cost = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s" if seconds else "–"
         rows.append((change.variant, score, before, after, verdict, outcome.decided(change.variant), cost))
-    return _table(("variant", "score", "before", "after", "after against before", "decision", "minutes"), rows)
+    return _table(("variant", "score", "before", "after", "after against before", "decision", "took"), rows)
 
 
 def _change(change: Change, outcome: Outcome) -> Iterable[str]:
@@ -115,7 +119,7 @@ def _change(change: Change, outcome: Outcome) -> Iterable[str]:
         yield f"Not compared: {change.why_not}."
     decision = outcome.decisions.get(change.variant)
     if decision is not None:
-        yield f"**Champion:** {decision.in_words() if isinstance(decision, Decision) else decision}"
+        yield f"**Champion:** {_decision(decision)}"
     pictures = [
         f"![{change.variant} {when}]({PICTURES}/{change.variant}-{when}.png)" if grid is not None else "–"
         for when, grid in zip(("before", "after"), change.grids, strict=True)
@@ -127,6 +131,10 @@ def _change(change: Change, outcome: Outcome) -> Iterable[str]:
     yield "<details><summary>Hashes (md5)</summary>"
     yield _table(("output", "before", "after"), hashes)
     yield "</details>"
+
+
+def _decision(decision: Decision | str) -> str:
+    return decision.in_words() if isinstance(decision, Decision) else decision
 
 
 def _latents(change: Change) -> str:
@@ -143,7 +151,7 @@ def _scores(found: Comparison) -> str:
          line.verdict or "–")
         for line in found.scores
     ]  # fmt: skip
-    return _table(("score", "before", "after", "difference (95 %)", "after"), rows)
+    return _table(("score", "before", "after", "difference (95 %)", "after against before"), rows)
 
 
 def _cost(ran: Sequence[Ran]) -> Iterable[str]:
