@@ -64,3 +64,34 @@ def test_secrets_reach_only_what_needs_them():
         for step in job["steps"]:
             if "secrets." in str(step):
                 assert (name, step["name"]) in {("shared", "Train"), ("train", "Train"), ("gather", "Retrain")}
+
+
+@pytest.mark.parametrize("trusted, there", [("true", ""), ("true", "42"), ("false", "")])
+def test_a_pull_request_has_one_comment_that_is_kept_up_to_date(tmp_path, trusted, there):
+    """By the script itself, with a `gh` that writes down what it is asked for and has a comment or none."""
+    gh = tmp_path / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n'
+        f"case \"$*\" in *--jq*) echo '{there}' ;; *body*) cat comment.md >{tmp_path}/sent ;; esac\n"
+    )
+    gh.chmod(0o755)
+    text = "# Retrain: gan (held)\n\n| ![gan before](retrain/gan-before.png) |\n"
+    (tmp_path / "retrain.md").write_text(text + "é€" * 20_000)
+    environment = {"PATH": f"{gh.parent}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    environment |= {"GITHUB_REPOSITORY": "me/gans", "PULL_REQUEST": "7", "TRUSTED": trusted}
+    subprocess.run([ROOT / ".github/report"], cwd=tmp_path, env=environment, check=True, timeout=60)
+    said = (tmp_path / "summary").read_text()
+    assert said.startswith("<!-- reprogan retrain -->\n# Retrain: gan (held)")
+    assert "| gan before: in the artifact `retrain` |" in said
+    assert said.endswith("the rest is in the artifact `retrain`\n")
+    asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").exists() else ""
+    if trusted == "false":
+        assert asked == ""
+        return
+    assert "repos/me/gans/issues/7/comments" in asked
+    assert ("--method PATCH repos/me/gans/issues/comments/42" in asked) == bool(there)
+    assert ("pr comment 7 --body-file comment.md" in asked) != bool(there)
+    sent = (tmp_path / "sent").read_bytes()
+    assert sent.decode() == said and len(sent) < 65_536
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["asked", "bin", "retrain.md", "sent", "summary"]
