@@ -57,9 +57,10 @@ def retrain(params: Parameters, root: Path, asked: Asked) -> Outcome:
     storage = Storage(root)
     if storage.name is None and asked.train_only:
         raise UserError(f"{_NO_REMOTE}; expected one, for what one machine trains to reach the others")
-    if not asked.train_only:
-        _fetch(storage)
     stale = find_stale(params, root, asked.variants)
+    if not asked.train_only and (stale.changed or stale.missing):  # also where outputs are those of another dvc.lock
+        _fetch(storage)
+        stale = find_stale(params, root, asked.variants)
     outcome = Outcome(found[provenance.COMMIT], _where(), stale, dry=asked.dry_run)
     _say("\n".join(lines(stale)))
     if asked.dry_run:
@@ -199,7 +200,7 @@ def _bind(params: Parameters, root: Path, outcome: Outcome) -> None:
 
 def _store(storage: Storage) -> None:
     _say(f"storing in {storage}")
-    _say(f"{storage.push()} files were new there")
+    storage.push()
 
 
 def _report(outcome: Outcome, root: Path) -> None:

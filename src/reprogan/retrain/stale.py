@@ -72,6 +72,9 @@ def find_stale(params: Parameters, root: Path, asked: Sequence[str] = ()) -> Sta
     upstream = _before(stages, {f"evaluate@{name}" for name in asked or params.variants})
     needed = tuple(name for name in params.variants if f"train@{name}" in upstream)
     variants = [name for name in variants if name in needed]
+    if asked:  # nothing else is looked at
+        changed = {name: why for name, why in changed.items() if name in upstream}
+        after, missing = after & upstream, [name for name in missing if name in upstream]
     shared = tuple(name for name in variants if _others_build_on(name, stages, to_run & upstream))
     return Stale(
         changed,
