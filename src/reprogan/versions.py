@@ -160,17 +160,18 @@ def _changed(variant: str, params: dict[str, Any], lock: dict[str, Any]) -> tupl
     """Parameters of the variant's stages whose values are not those that dvc.lock says the stages ran with."""
     found: dict[str, None] = {}
     stages = [f"{stage}@{variant}" for stage in ("train", "sample", "evaluate")]
-    if isinstance(reference := _at(params, f"variants.{variant}.reference"), str):
+    if isinstance(reference := value_at(params, f"variants.{variant}.reference"), str):
         stages.append(f"reference@{Path(reference).stem}")
     for stage in stages:
         locked = _stages(lock).get(stage, {})
         for key, value in locked.get("params", {}).get(PARAMS_FILE, {}).items():
-            if _at(params, key) != value:
+            if value_at(params, key) != value:
                 found[key] = None
     return tuple(found)
 
 
-def _at(params: Any, key: str) -> Any:
+def value_at(params: Any, key: str) -> Any:
+    """What stands at a dotted key; None where nothing does."""
     for name in key.split("."):
         params = params.get(name) if isinstance(params, dict) else None
     return params

@@ -62,6 +62,16 @@ def test_a_branch_that_has_moved_on_meanwhile(repository: Path) -> None:
     assert run(repository.parent / "origin.git", "show", "main:dvc.lock") == "3\n"
 
 
+def test_a_branch_that_has_the_same_results_by_another_commit(repository: Path) -> None:
+    run(repository.parent, "clone", "-q", "origin.git", "two")
+    for root in (repository.parent / "two", repository):
+        (root / "dvc.lock").write_text("2\n")
+        git.commit(root, ["dvc.lock"], f"Retrain in {root.name}")
+    assert git.push(repository.parent / "two", "origin", "main")
+    assert not git.push(repository, "origin", "main")
+    assert "Retrain in two" in run(repository.parent / "origin.git", "log", "-1", "--format=%s", "main")
+
+
 def test_a_remote_that_is_not_there(repository: Path) -> None:
     with pytest.raises(UserError, match=r"^git push elsewhere main: .*; expected a remote that may be pushed to$"):
         git.push(repository, "elsewhere", "main")

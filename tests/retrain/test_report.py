@@ -10,7 +10,7 @@ from reprogan.retrain.report import Outcome, Ran, write_report
 from reprogan.retrain.stale import Stale, different
 from reprogan.tracking.decisions import Decision, Model
 
-NOTHING = Stale({}, (), (), (), (), ())
+NOTHING = Stale({}, (), (), (), ())
 
 
 def side(label: str, values: list[float]) -> Side:
@@ -73,7 +73,7 @@ def test_nothing_changed_and_a_dry_run(tmp_path: Path) -> None:
     text = write_report(Outcome("d" * 40, "here", NOTHING, notes=["not published: down"]), tmp_path).read_text()
     assert text.startswith("# Retrain: nothing changed") and "> **not published: down**" in text
     assert "No stage ran." in text and not (tmp_path / "retrain").exists()
-    stale = Stale({"train@gan": ("variants.gan.training.images 1 → 2",)}, ("sample@gan",), (), (), ("gan",), ("gan",))
+    stale = Stale({"train@gan": ("variants.gan.training.images 1 → 2",)}, ("sample@gan",), (), (), ("gan",))
     text = write_report(Outcome("d" * 40, "here", stale, dry=True), tmp_path).read_text()
     assert "- `train@gan`: variants.gan.training.images 1 → 2" in text and "## Cost" not in text
 

@@ -34,11 +34,6 @@ class Change:
     why_not: str
     grids: tuple[bytes | None, bytes | None]
 
-    @property
-    def is_another_model(self) -> bool:
-        """Whether the weights are not those that were there before."""
-        return f"models/{self.variant}" in self.outs
-
 
 def read_changes(params: Parameters, root: Path, commit: str) -> list[Change]:
     """What is not as it was at `commit`, a variant each, in the order of params.yaml."""

@@ -35,19 +35,19 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str | None:
     return _do(root, "rev-parse", "HEAD")
 
 
-def push(root: Path, remote: str, name: str) -> None:
-    """Push what is checked out to a branch, unless that has the same results already.
+def push(root: Path, remote: str, name: str) -> bool:
+    """Push what is checked out to a branch; False where that has the same results already, by another commit.
 
     Raises UserError where it has moved on to others, or the remote refuses.
     """
     done = git(root, "push", "--quiet", remote, f"HEAD:refs/heads/{name}")
     if done.returncode == 0:
-        return
+        return True
     said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("hint:")]
     if "[rejected]" in done.stderr or "fetch first" in done.stderr:
         _do(root, "fetch", "--quiet", remote, name)
         if git(root, "diff", "--quiet", "HEAD", "FETCH_HEAD", "--", "dvc.lock", "params.yaml").returncode == 0:
-            return  # another run has pushed the same
+            return False
         raise UserError(
             f"git push {remote} {name}: the branch has moved on while this ran; what was trained is stored: run it "
             f"again on the newer commit, which takes it from there (by hand: `git pull --rebase {remote} {name}` first)"

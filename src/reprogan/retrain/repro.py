@@ -14,18 +14,11 @@ from types import FrameType
 from reprogan.errors import UserError
 from reprogan.parent import STOP_WITH_PARENT
 from reprogan.retrain.report import Ran
+from reprogan.training.stopping import Stopped
 
 _RUNS = re.compile(r"Running stage '(.+)':$")
 _RESTORED = re.compile(r"Stage '(.+)' is cached - skipping run")
 _SKIPPED = re.compile(r"(Stage|Verifying data sources in stage) '.+'")
-
-
-class Stopped(UserError):
-    """This process was asked to stop."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__("stopped; what was trained so far is kept: `reprogan retrain` goes on from there")
-        self.exit_status = 128 + number
 
 
 def repro(root: Path, arguments: Sequence[str], ran: list[Ran]) -> None:
@@ -59,7 +52,7 @@ def repro(root: Path, arguments: Sequence[str], ran: list[Ran]) -> None:
         status = process.wait()
         end()
     if stop:
-        raise Stopped(stop[0])
+        raise Stopped("stopped; what was trained so far is kept: `reprogan retrain` goes on from there", stop[0])
     if status:
         raise UserError("a stage failed, as said above; the stages before it are kept: mend it and run it again")
 

@@ -6,7 +6,8 @@ running it again, here or on another machine.
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,8 @@ def retrain(params: Parameters, root: Path, asked: Asked) -> Outcome:
         made = git.commit(root, _COMMITTED, outcome.title())
         if made is not None:
             _say(f"committed {made[:12]}: {outcome.title()}")
-        if asked.push:
-            git.push(root, asked.push, branch)
-        if made is not None:
+        is_theirs = asked.push is None or git.push(root, asked.push, branch)
+        if made is not None and is_theirs:
             _bind(params, root, outcome)
     if outcome.notes:
         raise UserError("; ".join(outcome.notes))
@@ -105,28 +105,39 @@ def _run(params: Parameters, root: Path, asked: Asked, storage: Storage, stale: 
     if asked.train_only:
         arguments.append("--allow-missing")
     arguments += [f"evaluate@{name}" for name in asked.variants]
-    minutes = params.retrain.checkpoint_minutes
     if storage.name is None:
         repro(root, arguments, outcome.ran)
         return
-    if not minutes:
-        try:
+    try:
+        with _checkpoints_shared(params, storage, stale) as shared:
             repro(root, arguments, outcome.ran)
-        finally:
+    except UserError:  # a stage failed, or this was stopped: what is done is stored all the same
+        try:
             _store(storage)
+        except UserError as error:
+            _say(f"reprogan: {error}")  # beside why it ended, which comes last
+        raise
+    _store(storage)
+    if shared is not None:  # only now, for until a model is stored they are all that another machine has of it
+        shared.forget(outcome.trained)
+
+
+@contextmanager
+def _checkpoints_shared(params: Parameters, storage: Storage, stale: Stale) -> Iterator[SharedCheckpoints | None]:
+    """Bring the checkpoints of what is to be trained; then, while this is entered, copy new ones now and then."""
+    minutes = params.retrain.checkpoint_minutes
+    if not minutes:
+        yield None
         return
     shared = SharedCheckpoints(repository_root() / ".reprogan", storage)
-    for brought in shared.bring([name for name in stale.trainings if not asked.variants or name in stale.needed]):
+    for brought in shared.bring(stale.trainings):
         _say(f"goes on from a checkpoint of {brought}")
     keeper = Keeper(shared, 60 * minutes)
     keeper.start()
     try:
-        repro(root, arguments, outcome.ran)
+        yield shared
     finally:
         keeper.finish()
-        # Also where a stage failed or this was stopped: what is done is stored, and only then its checkpoints go.
-        _store(storage)
-        shared.forget(outcome.trained)
 
 
 def _publish(params: Parameters, root: Path, asked: Asked, outcome: Outcome) -> None:
@@ -215,5 +226,5 @@ def _where() -> str:
     return f"on {cpu_name()}, {cores} cores"
 
 
-def _say(what: str | Iterable[str]) -> None:
+def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)

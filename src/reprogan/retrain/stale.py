@@ -7,6 +7,7 @@ from typing import Any
 
 from reprogan.config import PARAMS_FILE, Parameters
 from reprogan.tracking.provenance import LOCK_FILE, locked_stages
+from reprogan.versions import value_at
 
 _CONSTANT = "data/checked"  # an output that never changes: what waits for it does not run again
 _GONE = ("deleted", "not in cache")
@@ -20,7 +21,7 @@ class Stale:
     one of these, and run unless that turns out to give what it gave before. `missing`: nothing has changed, but an
     output is not here. `shared` and `apart`: the variants among `changed` and `after` that others of them build on,
     and those that can be trained side by side once these are there; of variants that were asked for, only what these
-    need. `needed`: all that they are trained with, themselves too.
+    need.
     """
 
     changed: dict[str, tuple[str, ...]]
@@ -28,7 +29,6 @@ class Stale:
     missing: tuple[str, ...]
     shared: tuple[str, ...]
     apart: tuple[str, ...]
-    needed: tuple[str, ...]
 
     @property
     def to_run(self) -> set[str]:
@@ -42,7 +42,10 @@ class Stale:
 
 
 def find_stale(params: Parameters, root: Path, asked: Sequence[str] = ()) -> Stale:
-    """Compare the repository `root` with its dvc.lock, as `dvc status` does. `asked`: variants; none: all."""
+    """Compare the repository `root` with its dvc.lock, as `dvc status` does.
+
+    Of variants that are `asked` for, only the stages that their scores need are looked at; none: all stages.
+    """
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
@@ -58,7 +61,8 @@ def find_stale(params: Parameters, root: Path, asked: Sequence[str] = ()) -> Sta
     locked = locked_stages(root)
     changed: dict[str, tuple[str, ...]] = {}
     missing = []
-    for name in stages:
+    looked_at = _before(stages, {f"evaluate@{name}" for name in asked}) if asked else set(stages)
+    for name in (name for name in stages if name in looked_at):
         why = tuple(_reasons(found.get(name, []), locked[name].params if name in locked else {}, params))
         if name not in locked:
             changed[name] = (f"not in {LOCK_FILE}",)
@@ -66,23 +70,16 @@ def find_stale(params: Parameters, root: Path, asked: Sequence[str] = ()) -> Sta
             changed[name] = why
         elif name in found:
             missing.append(name)
-    after = _after(stages, changed)
+    after = _after(stages, changed) & looked_at
     to_run = {*changed, *after}
     variants = [name for name in params.variants if any(f"{kind}@{name}" in to_run for kind in ("train", "evaluate"))]
-    upstream = _before(stages, {f"evaluate@{name}" for name in asked or params.variants})
-    needed = tuple(name for name in params.variants if f"train@{name}" in upstream)
-    variants = [name for name in variants if name in needed]
-    if asked:  # nothing else is looked at
-        changed = {name: why for name, why in changed.items() if name in upstream}
-        after, missing = after & upstream, [name for name in missing if name in upstream]
-    shared = tuple(name for name in variants if _others_build_on(name, stages, to_run & upstream))
+    shared = tuple(name for name in variants if _others_build_on(name, stages, to_run))
     return Stale(
         changed,
         tuple(name for name in stages if name in after),
         tuple(name for name in missing if name not in after),
         shared,
         tuple(name for name in variants if name not in shared and name in (asked or params.variants)),
-        needed,
     )
 
 
@@ -110,9 +107,7 @@ def _reasons(entries: Iterable[Any], locked: dict[str, Any], params: Parameters)
 
 def _parameters(key: str, before: Any, params: Parameters) -> Iterable[str]:
     """The parameters at and below `key` that are not what they were."""
-    now: Any = params.model_dump(mode="json")
-    for name in key.split("."):
-        now = now.get(name) if isinstance(now, dict) else None
+    now = value_at(params.model_dump(mode="json"), key)
     for name, (old, new) in different(before, now, key).items():
         yield f"{name} {old} → {new}"
 
