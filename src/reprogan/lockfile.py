@@ -2,9 +2,9 @@
 
 After every stage DVC parses the whole of dvc.lock and writes it anew, by a parser that keeps comments; a second each
 time once some ninety stages stand in it. Here what was last written is kept, parsed and as the text of each stage, so
-that only the stage that ran is turned into text. Three times a stage it parses params.yaml and searches it for each key
-of the stage, a tenth of a second in all: here that is done once, until the file changes. What is written are the same
-characters at the same moments (tests/pipeline/test_lockfile.py).
+that only the stage that ran is turned into text. Three times a stage it parses params.yaml and searches all of it for
+each key of the stage, a tenth of a second in all: here it is parsed once, until the file changes, and a key looked up.
+What is written are the same characters at the same moments (tests/pipeline/test_lockfile.py).
 """
 
 import os
@@ -16,14 +16,17 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import dpath
 import dvc.cli
 import dvc.dependency.param
 import dvc.dvcfile
 from dvc.dependency.param import read_param_file
-from dvc.utils.serialize import dumps_yaml, modify_yaml
+from dvc.utils.serialize import dumps_yaml, load_path, modify_yaml
 from dvc.utils.serialize._yaml import parse_yaml_for_update
 
 _ANCHOR = re.compile(r"(: |- )&id\d")
+_PATTERN = re.compile(r"[*?\[\]!]")
+_NOT_THERE = object()
 
 
 class LockFile:
@@ -78,23 +81,43 @@ class ParameterFiles:
 
     def __init__(self) -> None:
         self._texts: dict[str, bytes] = {}
-        self._found: dict[tuple[object, ...], Any] = {}
+        self._contents: dict[str, Any] = {}
 
     def read(self, fs: Any, path: str, key_paths: list[str] | None = None, flatten: bool = False, **others: Any) -> Any:
         """As `dvc.dependency.param.read_param_file`, whose arguments these are; every caller gets a copy."""
-        if others or not os.path.isfile(path):
+        if others or not flatten or not key_paths or not os.path.isfile(path):
             return read_param_file(fs, path, key_paths, flatten, **others)
         text = Path(path).read_bytes()
         if self._texts.get(path) != text:
-            self._texts[path] = text
-            self._found = {known: found for known, found in self._found.items() if known[0] != path}
-        wanted = (path, None if key_paths is None else tuple(key_paths), flatten)
-        if wanted not in self._found:
-            found = read_param_file(fs, path, key_paths, flatten)
+            content = load_path(path, fs)
             if Path(path).read_bytes() != text:  # edited meanwhile
-                return found
-            self._found[wanted] = found
-        return deepcopy(self._found[wanted])
+                return read_param_file(fs, path, key_paths, flatten)
+            self._texts[path], self._contents[path] = text, content
+        found = {key: _value(self._contents[path], key) for key in key_paths}
+        return {key: deepcopy(value) for key, value in found.items() if value is not _NOT_THERE}
+
+
+def _value(content: Any, key: str) -> Any:
+    """What a dotted key stands for. DVC's own search goes through the whole file: it knows patterns and lists, too."""
+    value = content
+    for part in key.split("."):
+        if _PATTERN.search(part) or not isinstance(value, dict) or part not in value:
+            try:
+                return dpath.get(content, key, separator=".")
+            except KeyError:
+                return _NOT_THERE
+        value = value[part]
+    return value
+
+
+@contextmanager
+def parameters_kept() -> Iterator[None]:
+    """DVC's reading of parameter files by `ParameterFiles` while this is entered."""
+    dvc.dependency.param.read_param_file = ParameterFiles().read
+    try:
+        yield
+    finally:
+        dvc.dependency.param.read_param_file = read_param_file
 
 
 def main(arguments: list[str]) -> int:
@@ -107,8 +130,8 @@ def main(arguments: list[str]) -> int:
         return files.setdefault(path, LockFile(Path(path))).modify()
 
     dvc.dvcfile.modify_yaml = modify
-    dvc.dependency.param.read_param_file = ParameterFiles().read
-    return int(dvc.cli.main(arguments) or 0)
+    with parameters_kept():
+        return int(dvc.cli.main(arguments) or 0)
 
 
 if __name__ == "__main__":

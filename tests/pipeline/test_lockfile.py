@@ -128,13 +128,15 @@ def test_only_the_stage_that_changed_is_turned_into_text(tmp_path, monkeypatch):
 @pytest.fixture
 def parameters(tmp_path) -> Path:
     path = tmp_path / "params.yaml"
-    path.write_text("a: {rate: 2e-4, betas: [0.5, 0.9]}\nb: &b [1]\nc: *b\n")
+    path.write_text("a: {rate: 2e-4, betas: [0.5, 0.9]}\nb: &b [1]\nc: *b\nd: {}\ne: {f: null}\ng: []\n")
     return path
 
 
 @pytest.mark.parametrize("flatten", [True, False])
-@pytest.mark.parametrize("keys", [None, ["a"], ["a.betas", "b", "c", "not.there"]])
-def test_parameters_are_what_dvc_reads(parameters, keys, flatten, monkeypatch):
+@pytest.mark.parametrize(
+    "keys", [None, ["a"], ["a.betas", "b", "c", "not.there"], ["a.betas.1", "a.b*", "a.rate.x", "d", "e.f", "g"]]
+)
+def test_parameters_are_what_dvc_reads(parameters, keys, flatten):
     kept = ParameterFiles()
     for text in (None, "a: {rate: 3, betas: []}\nb: no\nc: 1\n"):
         if text:
@@ -145,8 +147,18 @@ def test_parameters_are_what_dvc_reads(parameters, keys, flatten, monkeypatch):
         if "a" in first:
             first["a"]["rate"] = "changed by the caller"
         assert kept.read(LocalFileSystem(), str(parameters), keys, flatten=flatten) == wanted
-    monkeypatch.setattr(module, "read_param_file", lambda *_: pytest.fail("read again"))
-    assert kept.read(LocalFileSystem(), str(parameters), keys, flatten=flatten) == wanted
+
+
+def test_parameters_are_parsed_once_for_all_stages_until_they_change(parameters, monkeypatch):
+    kept, parsed, parse = ParameterFiles(), [], module.load_path
+    monkeypatch.setattr(module, "load_path", lambda *given: parsed.append(given) or parse(*given))
+    monkeypatch.setattr(module, "read_param_file", lambda *_: pytest.fail("read as DVC does"))
+    for keys in (["a"], ["b", "c"], ["a.rate"]):
+        kept.read(LocalFileSystem(), str(parameters), keys, flatten=True)
+    assert len(parsed) == 1
+    parameters.write_text("a: {rate: 1}\n")
+    assert kept.read(LocalFileSystem(), str(parameters), ["a.rate", "b"], flatten=True) == {"a.rate": 1}
+    assert len(parsed) == 2
 
 
 def test_parameters_that_cannot_be_read_fail_as_in_dvc(parameters):

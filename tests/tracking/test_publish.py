@@ -55,6 +55,7 @@ def test_everything_is_there_and_twice_adds_nothing(repository: Any) -> None:
     params = dict(repository.rows(f"SELECT key, value FROM params WHERE run_uuid = '{gan.run_id}'"))
     assert params["network.latent_size"] == "20" and params["objective.generator.betas"] == "[0.9, 0.999]"
     assert params["compute.threads"] == str(repository.params.compute.threads)
+    assert params["launch.launcher"] == "none" and params["launch.processes"] == "1"
     assert params["evaluation.count"] == str(repository.params.evaluation.count)
     assert sorted(repository.rows("SELECT name, digest FROM datasets")) == [
         ("ramps: held-out", held["data.md5"]),
@@ -190,6 +191,26 @@ def test_a_folder_has_the_md5_that_dvc_gives_it(tmp_path: Path) -> None:
     fs = LocalFileSystem()
     _, _, tree = build(HashFileDB(fs, str(tmp_path / "cache")), str(folder), fs, "md5", dry_run=True)
     assert provenance.md5(folder) == tree.hash_info.value
+
+
+@pytest.mark.parametrize("known_to_dvc", [True, False])
+def test_a_file_that_did_not_change_is_hashed_once(
+    tmp_path: Path, known_to_dvc: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.repo import Repo
+
+    if known_to_dvc:
+        Repo.init(str(tmp_path), no_scm=True).close()
+    file = tmp_path / "samples.h5"
+    for text in ("first", "second"):
+        file.write_text(text)
+        expected = provenance.md5(file)
+        with provenance.known_md5(tmp_path) as md5:
+            assert md5(file) == expected
+        if known_to_dvc:
+            with monkeypatch.context() as patched, provenance.known_md5(tmp_path) as md5:
+                patched.setattr("dvc_data.hashfile.hash.file_md5", lambda *_, **__: pytest.fail("read again"))
+                assert md5(file) == expected
 
 
 def test_mistakes_are_one_line(repository: Any) -> None:

@@ -48,7 +48,9 @@ def find_stale(params: Parameters, root: Path, asked: Sequence[str] = ()) -> Sta
     """
     from dvc.repo import Repo
 
-    with Repo(str(root)) as repo:
+    from reprogan.lockfile import parameters_kept
+
+    with Repo(str(root)) as repo, parameters_kept():
         found = repo.status()
         stages = {
             stage.addressing: (

@@ -39,6 +39,7 @@ def ensure_pipeline_run(
         {
             "profile": params.profile,
             "compute": params.compute.model_dump(mode="json"),
+            "launch": params.launch.model_dump(mode="json"),
             "evaluation": params.evaluation.model_dump(mode="json"),
             "variants": len(made),
         }

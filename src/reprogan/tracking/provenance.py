@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,23 @@ def md5(path: Path) -> str:
         return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def known_md5(root: Path) -> Iterator[Callable[[Path], str]]:
+    """As `md5`, of a file: what DVC, in its repository `root`, has hashed and nobody has changed is not read again."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+    from dvc_data.hashfile.hash import hash_file
+    from dvc_objects.fs.local import localfs
+
+    try:
+        repo = Repo(str(root))
+    except NotDvcRepoError:
+        yield md5
+        return
+    with repo:
+        yield lambda path: str(hash_file(str(path.resolve()), localfs, "md5", state=repo.state)[1].value)
 
 
 def git_commit(root: Path) -> dict[str, str]:

@@ -60,6 +60,7 @@ class _Pipeline:
     decisions: list[Decision]
     history: Path
     newest: bool
+    md5: Callable[[Path], str]
 
 
 def publish(
@@ -88,13 +89,17 @@ def publish(
     scratch = repository_root() / ".reprogan"
     scratch.mkdir(exist_ok=True)
     # Under a lock: two that publish at once would both find a version missing and both add it.
-    with connect(repository_root()) as tracking, FileLock(scratch / "publish.lock", timeout=_LOCK_SECONDS):
+    with (
+        connect(repository_root()) as tracking,
+        FileLock(scratch / "publish.lock", timeout=_LOCK_SECONDS),
+        provenance.known_md5(repository_root()) as md5,
+    ):
         runs.end_abandoned(tracking)
         everything = {name: read_made(params, root, name, scratch) for name in made_ones}
         commit = provenance.git_commit(root)
         parent = ensure_pipeline_run(tracking, params, root, everything, commit)
         decisions, lock = read_decisions(history or root), provenance.locked_stages(root)
-        pipeline = _Pipeline(tracking, params, root, commit, lock, parent, decisions, history or root, newest)
+        pipeline = _Pipeline(tracking, params, root, commit, lock, parent, decisions, history or root, newest, md5)
         published = [_publish_one(pipeline, everything[name]) for name in watch(names)]
         note_children(tracking, parent, {one.variant: (one.run_id, one.version) for one in published})
     return published
@@ -163,7 +168,8 @@ def _publish_seed(pipeline: _Pipeline, made: Made, above: "Run", seed: int, fold
 
     client, variant = pipeline.tracking.client, pipeline.params.variant(made.variant).from_seed(seed)
     digest, description = provenance.sha256(main_weights(folder)), describe(folder)
-    flat = runs.flatten({**variant.model_dump(mode="json"), "compute": pipeline.params.compute.model_dump(mode="json")})
+    whole = {key: value for key, value in _parameters(pipeline.params, made.variant).items() if key != "evaluation"}
+    flat = runs.flatten(whole | variant.model_dump(mode="json"))
     tags = {
         **runs.source_tags(made.variant),
         runs.KIND: runs.SEED,
@@ -196,6 +202,7 @@ def _parameters(params: Parameters, name: str) -> dict[str, Any]:
     return {
         **params.variant(name).model_dump(mode="json"),
         "compute": params.compute.model_dump(mode="json"),
+        "launch": params.launch.model_dump(mode="json"),
         "evaluation": params.evaluation.model_dump(mode="json"),
     }
 
@@ -209,9 +216,9 @@ def _origin(pipeline: _Pipeline, made: Made, held: dict[str, str]) -> dict[str, 
     data_path = made.data.relative_to(pipeline.root).as_posix()
     found = {
         "dvc.stage": stage,
-        "data.md5": locked.deps.get(data_path) if is_locked else _md5(made.data),
+        "data.md5": locked.deps.get(data_path) if is_locked else _md5(pipeline, made.data),
         "dvc.out_md5": out_md5 if is_locked else None,
-        "samples.md5": _md5(made.samples / "samples.h5"),
+        "samples.md5": _md5(pipeline, made.samples / "samples.h5"),
         "profile": held.get("profile", pipeline.params.profile),
         "dvc.exp_name": held.get("dvc.exp_name", os.environ.get(_EXPERIMENT_VARIABLE)),
     }
@@ -220,8 +227,8 @@ def _origin(pipeline: _Pipeline, made: Made, held: dict[str, str]) -> dict[str, 
     )
 
 
-def _md5(path: Path) -> str | None:
-    return provenance.md5(path) if path.is_file() else None
+def _md5(pipeline: _Pipeline, path: Path) -> str | None:
+    return pipeline.md5(path) if path.is_file() else None
 
 
 def _run_of(tracking: Tracking, made: Made, params: dict[str, str]) -> tuple["Run", bool]:
