@@ -91,6 +91,7 @@ class Workflow:
         places = {name: str(self._folder / f"{project.root.name}.{name}") for name in ("OUTPUT", "STEP_SUMMARY")}
         environment = project.environment() | {f"GITHUB_{name}": path for name, path in places.items()}
         environment |= {"GITHUB_ACTOR": "tester", "GITHUB_EVENT_NAME": self._known["github.event_name"]}
+        environment |= {"GITHUB_REPOSITORY": "owner/project"}
         environment["PATH"] = f"{self._folder / 'bin'}{os.pathsep}{environment['PATH']}"
         with open(self._folder / f"{project.root.name}.log", "a") as log:
             return subprocess.Popen(
@@ -206,6 +207,22 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     assert gathering.digests("models", "samples", "scores") == a.digests("models", "samples", "scores")
     a.git("fetch", "-q")
     assert a.git("diff", "--stat", "origin/HEAD", "--", "dvc.lock") == ""
+
+    # A pull request of this repository: the remote's models, a store of its own, a comment; no decision, no commit.
+    request = machines.clone("pull request")
+    head = request.git("rev-parse", "HEAD")
+    known = event | {"github__event_name": "pull_request", "(github.event_name != 'pull_request'": "true"}
+    known["github.event_name != 'pull_request' && github.ref_name"] = ""
+    workflow = Workflow(machines.folder, **known, github__event__pull_request__number="8")
+    said = workflow.run(request, "gather")
+    assert "stages/train.py" not in said and (request.root / "mlflow.db").is_file()
+    assert request.git("rev-parse", "HEAD") == head == request.git("rev-parse", "origin/HEAD")
+    assert request.git("status", "--porcelain") == ""  # promotions.jsonl as it was
+    assert request.digests("models") == a.digests("models")
+    asked, commented = (machines.folder / "gh.log").read_text().splitlines()
+    assert asked.startswith("api repos/owner/project/issues/8/comments ")
+    assert commented == "pr comment 8 --body-file comment.md"
+    (machines.folder / "gh.log").unlink()
 
     # A pull request of a fork: no remote, no secret, no commit, no comment; a report all the same.
     fork = machines.clone("fork")
