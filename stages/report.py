@@ -8,7 +8,7 @@ from reprogan.entry import run_stage
 
 
 def report(params: Parameters, arguments: list[str]) -> None:
-    from reprogan.report.page import write_report  # matplotlib and jinja2: not for a stage that fails early
+    from reprogan.report.page import write_report  # jinja2 and Pillow: not for a stage that fails early
 
     write_report(params, Path("."))
 

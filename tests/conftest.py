@@ -49,6 +49,7 @@ TINY = {
     "ring": {"train": 1000, "test": 300},
     "faces": {"toyfaces": {"count": 60}},
     "evaluation": {"count": 200, "seeds": 2},
+    "report": {"bundle": False, "explorer": ["gan"]},  # a page of its own has tests/report
     "variants": {
         "digit_features": {
             "training": {"images": 1920, "log_every": 640, "checkpoint_every": 1280},

@@ -35,7 +35,8 @@ def root(tmp_path: Path) -> Path:
     """A repository whose one mirror is a folder that is not there."""
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    shutil.copytree(REPOSITORY / "profiles", tmp_path / "profiles")
+    for folder in ("profiles", "web"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
     set_mirrors(tmp_path, [str(tmp_path / "nowhere")])
     return tmp_path
 
@@ -90,6 +91,19 @@ def test_doctor_falls_back_offline_in_one_loud_line(root):
     assert load(root / "params.yaml").digits.source == "embedded"
     again = reprogan(root, "doctor", "--fall-back-offline")
     assert again.returncode == 0 and "***" not in again.stdout and "no download" in again.stdout
+
+
+def test_doctor_says_what_the_page_lacks_and_falls_back(root):
+    lock = root / "web/package-lock.json"
+    lock.write_text(lock.read_text().replace('"version": "1.6.32"', '"version": "0.0.1"'))
+    params = load(root / "params.yaml")
+    (found,) = [finding for finding in doctor.examine(params, root, {}) if finding.subject == "page"]
+    assert not found.good and "uplot" in found.found and "0.0.1" in found.found
+    done = reprogan(root, "doctor", "--fall-back-offline")
+    assert done.returncode == 0 and "THE PAGE'S LIBRARIES ARE NOT THERE" in done.stdout
+    params = load(root / "params.yaml")
+    assert not params.report.bundle
+    assert all(finding.good for finding in doctor.examine(params, root, {}) if finding.subject == "page")
 
 
 def test_doctor_does_not_fall_back_where_the_environment_names_a_mirror(root, tmp_path):

@@ -114,8 +114,8 @@ MISTAKES = [
     (
         "prophile",
         "x",
-        "prophile: unknown key; expected one of profile, compute, launch, retrain, digits, stacked, ring, faces, "
-        "captions, pairs, evaluation, references, variants",
+        "prophile: unknown key; expected one of profile, compute, launch, retrain, report, digits, stacked, ring, "
+        "faces, captions, pairs, evaluation, references, variants",
     ),
     (
         "compute.thread",
@@ -345,7 +345,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(mistake,
 def test_more_mistakes_are_counted(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("profile: 1\ncompute: 2\n")
-    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 12 more\)$"):
+    with pytest.raises(UserError, match=r"profile: found 1; .* \(and 13 more\)$"):
         load(file)
 
 

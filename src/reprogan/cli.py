@@ -22,7 +22,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--fall-back-offline", is_flag=True, help="Where nothing serves the digits, apply the profile offline.")
+@click.option("--fall-back-offline", is_flag=True, help="Have params.yaml ask for no more than can be had here.")
 @JSON
 @in_repository
 def doctor(params: Parameters, fall_back_offline: bool, json_: bool) -> None:
@@ -33,9 +33,12 @@ def doctor(params: Parameters, fall_back_offline: bool, json_: bool) -> None:
     check_blocks(params)
     findings = examination.examine(params, Path.cwd(), os.environ)
     click.echo(examination.as_json(findings) if json_ else examination.lines(findings))
+    told = sys.stderr if json_ else sys.stdout
+    if not examination.page_can_be_made(findings) and fall_back_offline:
+        examination.without_libraries(Path.cwd(), told)
     if not examination.data_can_be_had(findings):
         if fall_back_offline and params.digits.source == "mnist":
-            examination.fall_back_offline(Path.cwd(), sys.stderr if json_ else sys.stdout)
+            examination.fall_back_offline(Path.cwd(), told)
         else:
             raise examination.nothing_serves(params)
 

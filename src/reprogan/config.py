@@ -75,6 +75,13 @@ class Retrain(Strict):
     checkpoint_minutes: float = Field(ge=0, description="between copies of checkpoints to DVC's remote; 0: none")
 
 
+class Report(Strict):
+    """What the page `report/index.html` holds of others."""
+
+    bundle: bool = Field(description="the libraries of web/package.json: curves, and generators that run in a browser")
+    explorer: tuple[str, ...] = Field(strict=False, description="the variants whose generators do")
+
+
 class IdxFile(Strict):
     """One gzipped IDX file: its name under every mirror and the sha256 of the gzipped bytes."""
 
@@ -307,6 +314,7 @@ class Parameters(Strict):
     compute: Compute
     launch: Launch
     retrain: Retrain
+    report: Report
     digits: Digits
     stacked: Stacked
     ring: Ring
@@ -341,6 +349,15 @@ class Parameters(Strict):
     def _toy_faces_have_one_size(self) -> "Parameters":
         if Path(self.faces.source) == Path(TOY_FACES) and self.faces.size != 128:
             raise ValueError(f"faces.size is {self.faces.size}; toy faces are drawn at 128; expected that")
+        return self
+
+    @model_validator(mode="after")
+    def _explored_ones_draw_from_latents(self) -> "Parameters":
+        others = (*ENCODERS, "autoencoder", "pix2pix", "stackgan")
+        known = [name for name, one in self.variants.items() if one.system not in others and one.data != "ring"]
+        for name in self.report.explorer:
+            if name not in known:
+                raise ValueError(f"report.explorer names {name!r}; expected some of {', '.join(known) or 'none'}")
         return self
 
     @model_validator(mode="after")

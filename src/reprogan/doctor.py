@@ -14,7 +14,8 @@ from reprogan.config import EMBEDDED, Parameters
 from reprogan.data import hdf5
 from reprogan.data.mnist import availability
 from reprogan.errors import UserError
-from reprogan.profile import apply_profile
+from reprogan.profile import apply_profile, set_values
+from reprogan.report.libraries import lacking
 
 _SECONDS = 5.0
 _NEEDED_GIB = 2.0
@@ -31,7 +32,7 @@ class Finding:
 
 def examine(params: Parameters, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     """Python, torch, device, memory, disk and where the digits can be had (5 s at most in all for mirrors)."""
-    return [*_machine(params), *_space(root), *_digits(params, root, environ)]
+    return [*_machine(params), *_space(root), *_page(params, root), *_digits(params, root, environ)]
 
 
 def lines(findings: list[Finding]) -> str:
@@ -48,6 +49,22 @@ def data_can_be_had(findings: list[Finding]) -> bool:
     """Whether any place serves the digits that params.yaml asks for."""
     places = [finding for finding in findings if finding.subject == "digits"]
     return any(place.good for place in places)
+
+
+def page_can_be_made(findings: list[Finding]) -> bool:
+    """Whether the libraries that params.yaml wants in the report's page are there."""
+    return all(finding.good for finding in findings if finding.subject == "page")
+
+
+def without_libraries(root: Path, told: TextIO) -> None:
+    """Have the page made without them, and say so in one loud line on `told`."""
+    set_values(["report.bundle=false"], root)
+    print(
+        "\n*** THE PAGE'S LIBRARIES ARE NOT THERE: params.yaml now asks for a report without curves and explorer. To "
+        "get them later: `make setup` where npm's registry answers, then `reprogan set report.bundle=true`. ***\n",
+        file=told,
+        flush=True,
+    )
 
 
 def nothing_serves(params: Parameters) -> UserError:
@@ -120,6 +137,13 @@ def _space(root: Path) -> list[Finding]:
     except (ValueError, OSError, AttributeError):  # not a Unix that tells
         pass
     return findings
+
+
+def _page(params: Parameters, root: Path) -> list[Finding]:
+    if not params.report.bundle:
+        return [Finding("page", "made without curves and explorer, as report.bundle is false")]
+    missing = lacking(root)
+    return [Finding("page", missing or "its libraries are installed", good=not missing)]
 
 
 def _digits(params: Parameters, root: Path, environ: Mapping[str, str]) -> list[Finding]:

@@ -13,7 +13,9 @@ REPOSITORY = Path(__file__).parents[2]
 CODE = ("src/", "stages/")
 # What only stands there so that stages run in order, or is no code.
 SHARED = "code_of_"
-NO_CODE = ("data/", "models", "samples", "scores", "metrics", "requirements-compute.txt")
+NO_CODE = (
+    "data/", "models", "samples", "scores", "metrics", "exports", "profiles", "requirements", "web/package-lock.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ PARAMS = load(REPOSITORY / "params.yaml")
 
 def dynamic(name: str, variant: str) -> set[str]:
     """The files that a stage loads by a name found in params.yaml, so that no import statement shows them."""
-    if name in ("check", "publish"):
-        folders = {"check": ("models", "systems", "data/tasks"), "publish": ("models",)}[name]
+    if name in ("check", "export", "publish"):
+        folders = {"check": ("models", "systems", "data/tasks")}.get(name, ("models",))
         found = [path for folder in folders for path in (REPOSITORY / "src/reprogan" / folder).glob("*.py")]
         found += [REPOSITORY / TOY_FACES / "parts.py"] if name == "check" else []
         return {str(path.relative_to(REPOSITORY)) for path in found}

@@ -3,16 +3,25 @@
 import csv
 import json
 import math
+import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.numpy import save_file
 
-from reprogan.config import Parameters, load
+from reprogan.config import Parameters, Report, Variant, load
+from reprogan.export.export import export
+from reprogan.models import architecture, trained
+from reprogan.report.libraries import lacking
 
 ROOT = Path(__file__).parents[2]
+DRAWING = ("dcgan_conditional", "sagan")
 CLASSES = [str(digit) for digit in range(10)]
 
 
@@ -82,10 +91,66 @@ def classifier_scores(accuracy: float, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def params() -> Parameters:
-    """The project's own variants gan, dcgan and digit_features, and one that was never trained: cnn_classifier."""
+    """The project's own variants gan, dcgan and digit_features, and one that was never trained: cnn_classifier.
+
+    Their page is one without libraries; `bundled` has them.
+    """
     params = load(ROOT / "params.yaml")
     shown = ("digit_features", "cnn_classifier", "gan", "dcgan")
-    return params.model_copy(update={"variants": {name: params.variants[name] for name in shown}})
+    variants = {name: params.variants[name] for name in shown}
+    return params.model_copy(update={"variants": variants, "report": Report(bundle=False, explorer=())})
+
+
+@pytest.fixture(scope="session")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models that really draw, a conditional one and one with attention, and their exports, which take seconds."""
+    root = tmp_path_factory.mktemp("drawing")
+    params = load(ROOT / "params.yaml")
+    variants = {name: params.variants[name] for name in DRAWING}
+    for name, variant in variants.items():
+        save_untrained(root / "models" / name, name, variant)
+    export(params.model_copy(update={"variants": variants}), root)
+    return root
+
+
+@pytest.fixture
+def bundled(params: Parameters, root: Path, drawing: Path, require: Callable[[str, str, object], None]) -> Parameters:
+    """The same with libraries, and with `drawing` in `root`."""
+    (root / "web").mkdir()
+    shutil.copy(ROOT / "web/package-lock.json", root / "web")
+    require("npm", "npm's registry did not answer `make setup`: run it again", not lacking(root))
+    shutil.copytree(drawing, root, dirs_exist_ok=True)
+    for name in DRAWING:
+        write_pictures(root, name, progress=True)
+        frames = [Image.new("RGB", (60, 20), (40 * index, 0, 0)) for index in range(5)]
+        frames[0].save(root / "samples" / name / "walk.gif", save_all=True, append_images=frames[1:], duration=120)
+        milestones = np.array([0, 100, 2000, 30_000, 1_800_000], np.int64)
+        save_file({"images_seen": milestones}, root / "models" / name / "progress.safetensors")
+    few = generator_scores(31.5, conditional_accuracy=0.93, nearer_than_half=0.1)
+    write_json(root / "scores/dcgan_conditional/scores.json", few)
+    project = load(ROOT / "params.yaml")
+    variants = params.variants | {name: project.variants[name] for name in DRAWING}
+    return params.model_copy(update={"variants": variants, "report": Report(bundle=True, explorer=DRAWING)})
+
+
+def save_untrained(folder: Path, name: str, variant: Variant) -> None:
+    """A model of a variant as its networks begin, from a seed."""
+    side = variant.view.size or 28
+    torch.manual_seed(1)
+    networks = architecture.build(variant.architecture, variant.network, (1, side, side), len(CLASSES))
+    folder.mkdir(parents=True)
+    description = trained.Description(
+        name,
+        variant.system,
+        variant.architecture,
+        variant.network,
+        (1, side, side),
+        tuple(CLASSES),
+        "mnist",
+        "last",
+        640,
+    )
+    trained.save(folder, description, networks)
 
 
 @pytest.fixture

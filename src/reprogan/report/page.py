@@ -1,28 +1,32 @@
-"""The report: `report/index.html`, a pure function of parameters, models, samples and scores."""
+"""The report: `report/index.html`, a pure function of parameters, models, samples, exports, scores and libraries."""
 
-import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from reprogan.atomic import write_atomically
+from reprogan.comparison import estimate
 from reprogan.config import ENCODERS, Parameters
-from reprogan.report.contents import Contents, Picture, read_contents
-from reprogan.report.curves import Chart, draw_charts
-from reprogan.report.scores import SCORES, Score, count, few, figure, percent, shown
+from reprogan.report.contents import Contents, read_contents
+from reprogan.report.curves import charts_of
+from reprogan.report.defaults import changed_since, flat
+from reprogan.report.formulas import formula
+from reprogan.report.libraries import Libraries, pack_numbers, read_libraries
+from reprogan.report.pictures import embed, embed_exactly, embed_film
+from reprogan.report.scores import SCORES, Score, count, few, figure, percent, short, shown
 
 # What is scored; of other systems, what generators draw.
 _KINDS = {"autoencoder": "Reconstructions", "pix2pix": "Translations", "stackgan": "Images of captions"}
-TEMPLATE = Path(__file__).with_name("template.html.jinja")
+TEMPLATES = Path(__file__).with_name("templates")
 REPORT = Path("report/index.html")
 _NOT_IN_TABLES = (
     "frechet_relative", "density", "diversity", "class_entropy", "nearer_than_half", "noise_spread", "modes_covered",
     "reverse_kl",
 )  # fmt: skip
+_WIDEST, _FRAME, _FILM = 840, 400, 280  # pixels: a picture, a grid of the progress, a frame of a walk
 
 
 @dataclass(frozen=True)
@@ -44,27 +48,31 @@ class League:
         shared = set.intersection(*({score.key for score in shown(row.scores or {})} for row in self.rows))
         return [score for score in SCORES if score.key in shared and score.key not in _NOT_IN_TABLES]
 
-    def place(self, score: Score) -> str:
-        """The class of a column: the first is what rows are ordered by; on narrow screens there are two, then four."""
-        first, *_, last = self.columns
-        if score in (first, last):
-            return "key" if score == first else ""
-        return "wide" if score.key in ("precision", "coverage") else "wider"
+    def best(self, score: Score, row: Contents) -> bool:
+        """Whether no other row has a better value."""
+        values = [float((one.scores or {})[score.key]) for one in self.rows]
+        if score.better == "neither" or min(values) == max(values):
+            return False
+        return float((row.scores or {})[score.key]) == (min if score.better == "lower" else max)(values)
 
 
 def write_report(params: Parameters, root: Path) -> Path:
     """Write the page of all variants below the folder `root` and return its path.
 
-    What is not there yet is left out, and the page says so. Raises UserError for a damaged file.
+    What is not there yet is left out, and the page says so. Raises UserError for a damaged file, and where libraries
+    that are to be bundled are not installed.
     """
+    libraries = read_libraries(root) if params.report.bundle else None
     contents = [read_contents(name, variant, root) for name, variant in params.variants.items()]
     path = root / REPORT
-    write_atomically(path, render(params.profile, contents))
+    write_atomically(path, render(params.profile, contents, changed_since(params, root), libraries))
     return path
 
 
-def render(profile: str, contents: list[Contents]) -> str:
-    """The page as HTML, with everything that it shows inside it."""
+def render(
+    profile: str, contents: list[Contents], changed: dict[str, dict[str, Any]], libraries: Libraries | None
+) -> str:
+    """The page as HTML, with everything that it shows inside it. `changed` is what `changed_since` gives."""
     generators = [row for row in contents if row.variant.system not in ENCODERS]
     by_modes = [row for row in generators if "modes_covered" in (row.scores or {})]
     classifiers = [row for row in contents if row.variant.system in ENCODERS]
@@ -72,7 +80,15 @@ def render(profile: str, contents: list[Contents]) -> str:
     mode_leagues = _mode_leagues(by_modes)
     classifiers.sort(key=lambda row: -(row.scores or {}).get("accuracy", -1.0))  # stable: else as in params.yaml
     unscored = [row for row in generators if not row.scores]
+    rows = [
+        *(row for league in leagues for row in league.rows),
+        *(row for rows in mode_leagues for row in rows),
+        *unscored,
+        *classifiers,
+    ]
+    charts = {row.name: charts_of(row.history) if row.history else [] for row in rows}
     environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -80,30 +96,32 @@ def render(profile: str, contents: list[Contents]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "figure": figure,
-        "digits": count,
-        "percent": percent,
-        "shown": shown,
-        "embed": _embed,
-        "svg": _svg,
-    }
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        "figure": figure, "digits": count, "percent": percent, "short": short, "shown": shown,
+        "embed": embed, "exactly": embed_exactly, "film": lambda content: embed_film(content, _FILM),
+        "interval": _interval, "formula": formula, "pack_numbers": pack_numbers, "parameter": _parameter,
+    }  # fmt: skip
+    return environment.get_template("page.html.jinja").render(
         profile=profile,
         leagues=leagues,
         mode_leagues=mode_leagues,
         unscored=unscored,
         classifiers=classifiers,
-        rows=[
-            *(row for league in leagues for row in league.rows),
-            *(row for rows in mode_leagues for row in rows),
-            *unscored,
-            *classifiers,
-        ],
+        rows=rows,
+        explored=[row for row in rows if row.generator and row.exported and "latents" in row.exported],
         count=len(contents),
         data=sorted({source["data"] for row in contents if (source := row.scores or row.model)}),
-        charts={row.name: draw_charts(row.history) if row.history else [] for row in contents},
+        charts=charts,
+        curves={
+            row.name: [chart.as_data(row.history.images_seen) for chart in charts[row.name]]
+            for row in rows
+            if row.history
+        },
         captions={row.name: _caption(row) for row in contents},
-        parameters={row.name: list(_flat(row.variant.model_dump(mode="json"))) for row in contents},
+        parameters={row.name: list(flat(row.variant.model_dump(mode="json"))) for row in contents},
+        changed=changed,
+        libraries=libraries,
+        widest=_WIDEST,
+        frame=_FRAME,
     )
 
 
@@ -161,31 +179,21 @@ def _caption(row: Contents) -> str:
     return "Drawn from fixed latents"
 
 
-def _flat(block: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested parameters as (dotted key, value) in their own order."""
-    for key, value in block.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, dict):
-            continue
-        elif isinstance(value, list):
-            yield f"{prefix}{key}", ", ".join(map(_parameter, value)) or "none"
-        else:
-            yield f"{prefix}{key}", _parameter(value)
+def _interval(score: Score, scores: dict[str, Any]) -> tuple[float, float] | None:
+    """The 95 % interval of a score's mean over training seeds or, of one, over its sample sets; None of one set."""
+    for of in ("training", "sets"):
+        if len(values := scores.get(of, {}).get(score.key, [])) > 1:
+            found = estimate(values)
+            assert found.low is not None and found.high is not None
+            return found.low, found.high
+    return None
 
 
 def _parameter(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_parameter, value)) or "none"
     if value is None:
         return "none"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
-
-
-def _embed(picture: Picture) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.content).decode()
-
-
-def _svg(chart: Chart) -> Markup:
-    """The chart as it is: matplotlib has escaped its texts."""
-    return Markup(chart.svg)

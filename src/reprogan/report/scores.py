@@ -28,6 +28,12 @@ class Score:
             return percent(value)
         return count(value) if self.form == "count" else figure(value)
 
+    def range(self, low: float, high: float) -> str:
+        """An interval as text, in three digits."""
+        if self.form == "percent":
+            return f"{100 * low:.3g} to {100 * high:.3g} %"
+        return f"{low:.3g} to {high:.3g}"
+
     def in_words(self, scores: dict[str, Any]) -> str:
         """Mean ± standard deviation over training seeds; where there is one, the value ± that over sample sets."""
         values = scores.get("training", {}).get(self.key, [])
@@ -107,3 +113,11 @@ def percent(share: float, places: int = 1) -> str:
 def count(value: float) -> str:
     """A whole number, thousands apart."""
     return f"{value:,.0f}"
+
+
+def short(value: float) -> str:
+    """A large number in few characters: 980, 12.3 k, 4.56 M, 7.89 G."""
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= unit:
+            return f"{value / unit:.3g}{name}"
+    return f"{value:g}"
