@@ -60,7 +60,7 @@ def _title(column: str) -> str:
         return "Mean logit"
     if column == "loss" or column.endswith("_loss"):
         return "Loss"
-    return column.replace("_", " ").capitalize()
+    return column.replace("_", " ").capitalize().replace("Kl ", "KL ")
 
 
 def _label(column: str) -> str:

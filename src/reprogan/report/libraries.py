@@ -1,7 +1,6 @@
 """What the page holds of others: the libraries of web/package.json, which `make setup` has npm install."""
 
 import base64
-import gzip
 import json
 import sys
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from reprogan.errors import UserError
 
 FOLDER = Path(sys.prefix) / "web/node_modules"
 _LOCK = Path("web/package-lock.json")
+_LEVEL = 12  # of 12
 _RUNTIME = "ort-wasm-simd-threaded"
 
 
@@ -64,7 +64,9 @@ def lacking(root: Path, folder: Path = FOLDER) -> str:
 
 def pack(content: bytes) -> str:
     """Compressed and as text, as the page's `unpack` reads it: the same for the same bytes."""
-    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+    import deflate  # libdeflate, for Python's own gzip uses the system's zlib, whose builds write other bytes
+
+    return base64.b64encode(deflate.gzip_compress(content, _LEVEL)).decode()
 
 
 def pack_numbers(content: bytes) -> str:
