@@ -36,8 +36,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove what earlier processes that were killed left of `path`."""
-    for temporary in path.parent.glob(f".{path.name}.*.part"):
-        pid = temporary.name.removesuffix(".part").rpartition(".")[2]
+    for temporary in path.parent.glob(f".{path.name}.*.part*"):  # a database has a journal beside it
+        pid = temporary.name.removeprefix(f".{path.name}.").partition(".")[0]
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
