@@ -271,6 +271,7 @@ class Project:
             "models",
             "samples",
             "scores",
+            "exports",
             "metrics",
             "report",
         )

@@ -354,6 +354,7 @@ def repository(workplace: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.M
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["references"] = {"digits": params["references"]["digits"] | {"extractor": "judge"}}
     judge = params["variants"].pop("digit_features") | {"extractor": "judge"}
+    params["report"]["explorer"] = []
     params["variants"] = {"judge": judge, "dcgan": params["variants"]["dcgan"] | {"extractor": "judge"}}
     params["evaluation"] = workplace.evaluation.model_dump()
     (tmp_path / "params.yaml").write_text(json.dumps(params))

@@ -32,7 +32,7 @@ def test_every_stage_ran_and_every_variant_has_all_its_files(pipeline):
     each = {f"{stage}@{variant}" for stage in ("train", "sample", "evaluate") for variant in variants}
     shared = {"code_of_train", "code_of_sample", "code_of_reference", "code_of_evaluate"}
     references = {f"reference@{name}" for name in pipeline.project.parameter("references")}
-    assert stages == {"check", "report", "publish"} | shared | prepared | references | each
+    assert stages == {"check", "export", "report", "publish"} | shared | prepared | references | each
     for variant in ("gan", "dcgan", "ring_gan", "progan", "pix2pix_edges", "stackgan_1", "stackgan"):
         for file in ("model.json", "generator.safetensors", "discriminator.safetensors", "history.csv"):
             assert f"models/{variant}/{file}" in pipeline.digests
