@@ -210,6 +210,13 @@ def test_best_in_bold_unless_all_are_alike(params: Parameters, root: Path) -> No
     assert re.findall("<strong>(.*?)</strong>", table) == ["61.08"]  # of the rest the two have the same
 
 
+def test_of_several_training_seeds_the_mean_is_shown(params: Parameters, root: Path) -> None:
+    write(root, "gan", training={"seeds": [1, 2, 3], "frechet_distance": [40.0, 50.0, 60.0]})
+    html = page_of(params, root)
+    assert 'data-value="50.0"' in html and "<strong>50</strong>" in html and "25.2 to 74.8" in html
+    assert "<strong>61.08</strong>" not in html and league(html) == ["gan", "dcgan"]
+
+
 def test_what_differs_from_the_profile_is_marked(params: Parameters, root: Path) -> None:
     (root / "profiles").mkdir()
     (root / "profiles/laptop.yaml").write_text("variants: {gan: {training: {images: 77, batch_size: 64}}}\n")

@@ -26,6 +26,7 @@ _NOT_IN_TABLES = (
     "frechet_relative", "density", "diversity", "class_entropy", "nearer_than_half", "noise_spread", "modes_covered",
     "reverse_kl",
 )  # fmt: skip
+_DISTANCE = next(score for score in SCORES if score.key == "frechet_distance")
 _WIDEST, _FRAME, _FILM = 840, 400, 280  # pixels: a picture, a grid of the progress, a frame of a walk
 
 
@@ -49,11 +50,11 @@ class League:
         return [score for score in SCORES if score.key in shared and score.key not in _NOT_IN_TABLES]
 
     def best(self, score: Score, row: Contents) -> bool:
-        """Whether no other row has a better value."""
-        values = [float((one.scores or {})[score.key]) for one in self.rows]
+        """Whether no other row has a better value, and some a worse one."""
+        values = [score.headline(one.scores or {}) for one in self.rows]
         if score.better == "neither" or min(values) == max(values):
             return False
-        return float((row.scores or {})[score.key]) == (min if score.better == "lower" else max)(values)
+        return score.headline(row.scores or {}) == (min if score.better == "lower" else max)(values)
 
 
 def write_report(params: Parameters, root: Path) -> Path:
@@ -138,7 +139,7 @@ def _leagues(scored: Iterable[Contents]) -> list[League]:
         League(
             _title(*key[:2]),
             rows[0].scores or {},
-            sorted(rows, key=lambda row: float((row.scores or {})["frechet_distance"])),
+            sorted(rows, key=lambda row: _DISTANCE.headline(row.scores or {})),
         )
         for key, rows in sorted(groups.items())
     ]

@@ -34,12 +34,15 @@ class Score:
             return f"{100 * low:.3g} to {100 * high:.3g} %"
         return f"{low:.3g} to {high:.3g}"
 
+    def headline(self, scores: dict[str, Any]) -> float:
+        """The mean over training seeds; where there is one, the value."""
+        values = scores.get("training", {}).get(self.key, [])
+        return float(statistics.mean(values) if len(values) > 1 else scores[self.key])
+
     def in_words(self, scores: dict[str, Any]) -> str:
         """Mean ± standard deviation over training seeds; where there is one, the value ± that over sample sets."""
-        values = scores.get("training", {}).get(self.key, [])
-        value = statistics.mean(values) if len(values) > 1 else scores[self.key]
         deviation = self.deviation(scores)
-        return self.value(value) + ("" if deviation is None else f" ± {self._small(deviation)}")
+        return self.value(self.headline(scores)) + ("" if deviation is None else f" ± {self._small(deviation)}")
 
     def deviation(self, scores: dict[str, Any]) -> float | None:
         """The standard deviation over training seeds or, of one, over its sample sets; None where there is one."""
