@@ -7,6 +7,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from reprogan.errors import UserError
 from reprogan.models import architecture
+from reprogan.models.convolution import BatchNorm2d
 
 FULLY_CONNECTED = {
     "latent_size": 20,
@@ -35,7 +36,7 @@ DCGAN64 = {
 }
 MULTILAYER = {"latent_size": 2, "latent_distribution": "normal", "hidden": 16, "layers": 2}
 GRAY = (1, 28, 28)
-NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "layer": nn.GroupNorm}
+NORMS = {"batch": BatchNorm2d, "instance": nn.InstanceNorm2d, "layer": nn.GroupNorm}
 
 
 def described(network: nn.Module) -> list[str]:

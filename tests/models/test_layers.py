@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from reprogan.models.layers import Dropout, Linear, norm_layer, spectral_norm, stock
+from reprogan.models import product as products
+from reprogan.models.layers import Dropout, Linear, Tanh, norm_layer, spectral_norm, stock
 
 
 @pytest.fixture(params=["oneDNN", "torch"])
 def product(request, monkeypatch) -> str:
-    """Both ways that a linear layer computes; the first is taken where MKL is held to its compatible kernels."""
-    if request.param == "oneDNN":
-        monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
-    else:
-        monkeypatch.delenv("MKL_CBWR", raising=False)
+    """Both ways that a linear layer computes."""
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    monkeypatch.setattr(products, "_is_intel", lambda: request.param == "torch")
+    monkeypatch.setattr(products, "_LEAST", 0)
     return request.param
 
 
@@ -30,7 +30,7 @@ def test_a_linear_layer_and_its_gradients(product, rows, inputs, outputs, bias):
     exact = x.detach().double().requires_grad_()
     y, expected = ours(x), theirs(exact)
     if product == "oneDNN":
-        assert "_Product" in str(y.grad_fn.next_functions[0][0] if bias else y.grad_fn)
+        assert "ProductBackward" in str(y.grad_fn.next_functions[0][0] if bias else y.grad_fn)
     torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
     slope = torch.randn_like(y)
     found = torch.autograd.grad(y, [x, *ours.parameters()], slope)
@@ -64,6 +64,42 @@ def test_other_shapes_and_types_go_torchs_way(product):
 
 def test_an_empty_batch(product):
     assert Linear(4, 3)(torch.empty(0, 4)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "held, intel, rows, is_onednns",
+    [
+        (True, True, 8, True),
+        (True, True, 7, False),
+        (False, False, 32, True),
+        (False, False, 31, False),
+        (False, True, 1000, False),
+    ],
+)
+def test_which_library_multiplies(held, intel, rows, is_onednns, monkeypatch):
+    """oneDNN where MKL is held back, or holds itself back, and the product is large enough to be worth its call."""
+    if held:
+        monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    else:
+        monkeypatch.delenv("MKL_CBWR", raising=False)
+    monkeypatch.setattr(products, "_is_intel", lambda: intel)
+    assert products.onednn_is_faster(torch.empty(rows, 256), 512) is is_onednns
+    a, b = torch.randn(rows, 256), torch.randn(512, 256)
+    torch.testing.assert_close(products.product(a, b).double(), a.double() @ b.double().t(), rtol=1e-4, atol=1e-4)
+
+
+def test_tanh_and_its_derivatives():
+    x = torch.linspace(-12, 12, 9001, requires_grad=True)
+    exact = x.detach().double().requires_grad_()
+    y, expected = Tanh()(x), torch.tanh(exact)
+    assert float((y - expected).detach().abs().max()) < 2e-7
+    (first,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (wanted,) = torch.autograd.grad(expected.sum(), exact, create_graph=True)
+    assert float((first - wanted).detach().abs().max()) < 4e-7
+    (second,) = torch.autograd.grad(first.square().sum(), x)
+    (wanted,) = torch.autograd.grad(wanted.square().sum(), exact)
+    assert float((second - wanted).abs().max()) < 2e-6
+    assert type(stock(Tanh())) is nn.Tanh
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

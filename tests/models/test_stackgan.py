@@ -173,7 +173,7 @@ def test_four_pixels_drawn_at_a_time_are_no_chequered_pattern():
     with torch.no_grad():
         generator.drawing[-3].bias.copy_(pixels)  # each of the four another value, whatever is drawn
         drawn = generator.drawing(torch.randn(2, 4, 16, 16))
-    means = pixels.view(3, 4).mean(1)
+    means = pixels.view(4, 3).mean(0)
     torch.testing.assert_close(drawn[:, :, 1:, 1:], means[:, None, None].expand(2, 3, 127, 127))
     assert not torch.allclose(drawn[:, :, 0], means[:, None].expand(2, 3, 128))  # an edge has no neighbour beyond it
 

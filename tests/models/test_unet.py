@@ -9,6 +9,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from reprogan.errors import UserError
 from reprogan.models import architecture
+from reprogan.models.convolution import BatchNorm2d
 
 SETTINGS = {
     "width": 2,
@@ -20,7 +21,7 @@ SETTINGS = {
     "patch_norm": "none",
     "init_std": None,
 }
-GENERATOR_NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
+GENERATOR_NORMS = {"batch": BatchNorm2d, "instance": nn.InstanceNorm2d}
 NORMS = {"instance": nn.InstanceNorm2d, "layer": nn.GroupNorm}
 
 

@@ -16,7 +16,16 @@ from reprogan.blocks import parse
 from reprogan.config import PARAMS_FILE
 from reprogan.errors import UserError
 
-_NOT_ARCHITECTURES = {"__init__", "architecture", "initialisation", "latents", "layers", "trained"}
+_NOT_ARCHITECTURES = {
+    "__init__",
+    "architecture",
+    "convolution",
+    "initialisation",
+    "latents",
+    "layers",
+    "product",
+    "trained",
+}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import Conv2d, ConvTranspose2d
 from reprogan.models.layers import Linear
 
 
@@ -45,9 +46,9 @@ class Encoder(nn.Module):
             )
         else:
             self.layers = nn.Sequential(
-                nn.Conv2d(channels, w, 4, 2, 1),
+                Conv2d(channels, w, 4, 2, 1),
                 nn.ReLU(),
-                nn.Conv2d(w, 2 * w, 4, 2, 1),
+                Conv2d(w, 2 * w, 4, 2, 1),
                 nn.ReLU(),
                 nn.Flatten(),
                 Linear(2 * w * (height // 4) * (width // 4), codes),
@@ -77,9 +78,9 @@ class Decoder(nn.Module):
                 Linear(z, 2 * w * (height // 4) * (width // 4)),
                 nn.ReLU(),
                 nn.Unflatten(1, (2 * w, height // 4, width // 4)),
-                nn.ConvTranspose2d(2 * w, w, 4, 2, 1),
+                ConvTranspose2d(2 * w, w, 4, 2, 1),
                 nn.ReLU(),
-                nn.ConvTranspose2d(w, channels, 4, 2, 1),
+                ConvTranspose2d(w, channels, 4, 2, 1),
             )
 
     def forward(self, z: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d, pad
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import BatchNorm2d, Conv2d
 from reprogan.models.layers import Linear
 
 _SEEN_AT = 64  # pixels a side that an image is reduced to: half of 128, for a quarter of the time
@@ -64,8 +65,8 @@ class ImageEncoder(nn.Module):
         for level, outputs in enumerate(parameters.widths):
             size = 3 if level else 5
             layers += [
-                nn.Conv2d(inputs, outputs, size, 2, size // 2, bias=False),
-                nn.BatchNorm2d(outputs),
+                Conv2d(inputs, outputs, size, 2, size // 2, bias=False),
+                BatchNorm2d(outputs),
                 nn.ReLU(),
             ]
             inputs, side = outputs, -(-side // 2)

@@ -13,7 +13,7 @@ from reprogan.blocks import Strict
 from reprogan.models.architecture import Given
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.latents import one_hot
-from reprogan.models.layers import Linear
+from reprogan.models.layers import Linear, Tanh
 
 
 class Parameters(Strict):
@@ -39,7 +39,7 @@ class Generator(nn.Module):
             nn.LeakyReLU(0.02),
             nn.LayerNorm(parameters.hidden),
             Linear(parameters.hidden, channels * height * width),
-            nn.Tanh(),
+            Tanh(),
             nn.Unflatten(1, image_shape),
         )
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import BatchNorm2d, Conv2d
 from reprogan.models.layers import Linear
 
 
@@ -22,12 +23,12 @@ class Classifier(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(image_shape[0], 10, 5, 2),
+            Conv2d(image_shape[0], 10, 5, 2),
             nn.LeakyReLU(0.02),
-            nn.BatchNorm2d(10),
-            nn.Conv2d(10, 10, 3, 2),
+            BatchNorm2d(10),
+            Conv2d(10, 10, 3, 2),
             nn.LeakyReLU(0.02),
-            nn.BatchNorm2d(10),
+            BatchNorm2d(10),
             nn.Flatten(),
         )
         with torch.no_grad():

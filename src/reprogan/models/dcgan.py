@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import BatchNorm2d, Conv2d, ConvTranspose2d
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.latents import one_hot
-from reprogan.models.layers import Linear, Norm, norm_layer, spectral_norm
+from reprogan.models.layers import Linear, Norm, Tanh, norm_layer, spectral_norm
 
 _SIZE = 28
 _EMBEDDING_STD = 0.1
@@ -49,17 +50,17 @@ class Generator(nn.Module):
         inputs = 2 * z if classes else z
         self.layers = nn.Sequential(
             nn.Unflatten(1, (inputs, 1, 1)),
-            nn.ConvTranspose2d(inputs, 4 * f, 4, 1, 0, bias=False),  # => (4f, 4, 4)
-            nn.BatchNorm2d(4 * f),
+            ConvTranspose2d(inputs, 4 * f, 4, 1, 0, bias=False),  # => (4f, 4, 4)
+            BatchNorm2d(4 * f),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(4 * f, 2 * f, 3, 2, 1, bias=False),  # => (2f, 7, 7)
-            nn.BatchNorm2d(2 * f),
+            ConvTranspose2d(4 * f, 2 * f, 3, 2, 1, bias=False),  # => (2f, 7, 7)
+            BatchNorm2d(2 * f),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(2 * f, f, 4, 2, 1, bias=False),  # => (f, 14, 14)
-            nn.BatchNorm2d(f),
+            ConvTranspose2d(2 * f, f, 4, 2, 1, bias=False),  # => (f, 14, 14)
+            BatchNorm2d(f),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(f, channels, 4, 2, 1),  # => (C, 28, 28)
-            nn.Tanh(),
+            ConvTranspose2d(f, channels, 4, 2, 1),  # => (C, 28, 28)
+            Tanh(),
         )
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -90,16 +91,16 @@ class Discriminator(nn.Module):
         normalised: Callable[[nn.Module], nn.Module] = spectral_norm if norm == "spectral" else nn.Identity()
         bias = norm in ("none", "spectral")
         self.features = nn.Sequential(
-            normalised(nn.Conv2d(channels, f, 4, 2, 1)),  # => (f, 14, 14)
+            normalised(Conv2d(channels, f, 4, 2, 1)),  # => (f, 14, 14)
             nn.LeakyReLU(0.2),
-            normalised(nn.Conv2d(f, 2 * f, 4, 2, 1, bias=bias)),  # => (2f, 7, 7)
+            normalised(Conv2d(f, 2 * f, 4, 2, 1, bias=bias)),  # => (2f, 7, 7)
             norm_layer(norm, 2 * f),
             nn.LeakyReLU(0.2),
-            normalised(nn.Conv2d(2 * f, 4 * f, 3, 2, 1, bias=bias)),  # => (4f, 4, 4)
+            normalised(Conv2d(2 * f, 4 * f, 3, 2, 1, bias=bias)),  # => (4f, 4, 4)
             norm_layer(norm, 4 * f),
             nn.LeakyReLU(0.2),
         )
-        self.head = nn.Sequential(normalised(nn.Conv2d(4 * f, 1, 4, 1, 0)), nn.Flatten(0))  # => (1, 1, 1)
+        self.head = nn.Sequential(normalised(Conv2d(4 * f, 1, 4, 1, 0)), nn.Flatten(0))  # => (1, 1, 1)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is None:

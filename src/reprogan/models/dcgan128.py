@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import BatchNorm2d, Conv2d, ConvTranspose2d
 from reprogan.models.initialisation import normal_weights
 from reprogan.models.layers import Linear
 
@@ -42,14 +43,14 @@ class Generator(nn.Module):
             Linear(parameters.latent_size, channels * _START**2),
             nn.GELU(),
             nn.Unflatten(1, (channels, _START, _START)),
-            nn.ConvTranspose2d(channels, w, 8, 2),
-            nn.BatchNorm2d(w),
+            ConvTranspose2d(channels, w, 8, 2),
+            BatchNorm2d(w),
             nn.GELU(),
-            nn.ConvTranspose2d(w, w, 8, 2),
-            nn.BatchNorm2d(w),
+            ConvTranspose2d(w, w, 8, 2),
+            BatchNorm2d(w),
             nn.GELU(),
-            nn.ConvTranspose2d(w, channels, 8, 2, padding=1),
-            nn.BatchNorm2d(channels),
+            ConvTranspose2d(w, channels, 8, 2, padding=1),
+            BatchNorm2d(channels),
             nn.Sigmoid(),
         )
 
@@ -64,13 +65,13 @@ class Discriminator(nn.Module):
         super().__init__()
         w = parameters.width
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, w, 8, 2),
-            nn.BatchNorm2d(w),
+            Conv2d(channels, w, 8, 2),
+            BatchNorm2d(w),
             nn.GELU(),
-            nn.Conv2d(w, w, 8, 2),
-            nn.BatchNorm2d(w),
+            Conv2d(w, w, 8, 2),
+            BatchNorm2d(w),
             nn.GELU(),
-            nn.Conv2d(w, channels, 8, 2),
+            Conv2d(w, channels, 8, 2),
             nn.GELU(),
             nn.Flatten(),
             Linear(channels * _END**2, 1),

@@ -16,8 +16,9 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import BatchNorm2d, Conv2d, ConvTranspose2d
 from reprogan.models.initialisation import normal_weights
-from reprogan.models.layers import Norm, norm_layer, spectral_norm
+from reprogan.models.layers import Norm, Tanh, norm_layer, spectral_norm
 
 _LEAST = 64  # from 4×4 up by doublings; the last one is not a hidden layer
 _REDUCTION = 8  # channels of queries and keys: an eighth (SAGAN, section 3)
@@ -48,9 +49,9 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = max(1, channels // _REDUCTION)
-        self.query = spectral_norm(nn.Conv2d(channels, inner, 1))
-        self.key = spectral_norm(nn.Conv2d(channels, inner, 1))
-        self.value = spectral_norm(nn.Conv2d(channels, channels, 1))
+        self.query = spectral_norm(Conv2d(channels, inner, 1))
+        self.key = spectral_norm(Conv2d(channels, inner, 1))
+        self.value = spectral_norm(Conv2d(channels, channels, 1))
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,11 +95,11 @@ class Generator(nn.Module):
         layers: list[nn.Module] = [nn.Unflatten(1, (z, 1, 1))]
         widths = _widths(f, size)
         for inputs, (side, outputs) in zip((z, *widths.values()), widths.items(), strict=False):
-            up = nn.ConvTranspose2d(inputs, outputs, 4, *((1, 0) if side == 4 else (2, 1)), bias=False)
-            layers += [spectral_norm(up) if parameters.generator_spectral else up, nn.BatchNorm2d(outputs), nn.ReLU()]
+            up = ConvTranspose2d(inputs, outputs, 4, *((1, 0) if side == 4 else (2, 1)), bias=False)
+            layers += [spectral_norm(up) if parameters.generator_spectral else up, BatchNorm2d(outputs), nn.ReLU()]
             if side in parameters.generator_attention:
                 layers.append(SelfAttention(outputs))
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(f, channels, 4, 2, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, ConvTranspose2d(f, channels, 4, 2, 1), Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z)
@@ -122,12 +123,12 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         widths = dict(reversed(_widths(f, size).items()))
         for inputs, (side, outputs) in zip((channels, *widths.values()), widths.items(), strict=False):
-            down = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias or side == size // 2)
+            down = Conv2d(inputs, outputs, 4, 2, 1, bias=bias or side == size // 2)
             layers.append(spectral_norm(down) if norm == "spectral" else down)
             layers += [nn.LeakyReLU(0.2)] if side == size // 2 else [norm_layer(norm, outputs), nn.LeakyReLU(0.2)]
             if side in parameters.discriminator_attention:
                 layers.append(SelfAttention(outputs))
-        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * f, 1, 4), nn.Flatten(0))
+        self.layers = nn.Sequential(*layers, Conv2d(8 * f, 1, 4), nn.Flatten(0))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images)

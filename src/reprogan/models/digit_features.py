@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import BatchNorm2d, Conv2d
 from reprogan.models.layers import Linear
 
 _FEATURES = 128
@@ -50,8 +51,8 @@ def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
 
 def _convolve(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
     """A convolution that divides height and width by `stride`, rounded up, with BatchNorm and ReLU."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
+    convolution = Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return convolution, BatchNorm2d(outputs), nn.ReLU()
 
 
 def _eighth(size: int) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import BatchNorm2d, Conv2d, ConvTranspose2d
 from reprogan.models.layers import Linear
 
 Width = Annotated[int, Field(ge=1)]
@@ -35,8 +36,8 @@ class Encoder(nn.Module):
         for level, outputs in enumerate(parameters.widths):
             size = 3 if level else 5
             layers += [
-                nn.Conv2d(inputs, outputs, size, 2, size // 2, bias=False),
-                nn.BatchNorm2d(outputs),
+                Conv2d(inputs, outputs, size, 2, size // 2, bias=False),
+                BatchNorm2d(outputs),
                 nn.ReLU(),
             ]
             inputs = outputs
@@ -74,7 +75,7 @@ class Decoder(nn.Module):
         widths = (*reversed(parameters.widths), channels)
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            layers += [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)]
+            layers += [nn.ReLU(), ConvTranspose2d(inputs, outputs, 4, 2, 1)]
         self.layers = nn.Sequential(
             Linear(parameters.features, widths[0] * height * width),
             nn.Unflatten(1, (widths[0], height, width)),

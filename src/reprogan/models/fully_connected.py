@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.models.architecture import Given
 from reprogan.models.initialisation import normal_weights
-from reprogan.models.layers import Dropout, Linear
+from reprogan.models.layers import Dropout, Linear, Tanh
 
 
 class Parameters(Strict):
@@ -36,7 +36,7 @@ class Generator(nn.Module):
             Linear(parameters.latent_size, parameters.hidden),
             nn.LeakyReLU(0.01),
             Linear(parameters.hidden, channels * height * width),
-            nn.Tanh(),
+            Tanh(),
             nn.Unflatten(1, image_shape),
         )
 

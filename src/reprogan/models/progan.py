@@ -15,6 +15,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import Conv2d
 
 _SLOPE = 0.2
 _FIRST = 4  # side of the lowest resolution
@@ -32,7 +33,7 @@ class Parameters(Strict):
     widths: tuple[Width, ...] = Field(strict=False, min_length=2, description="channels at 4×4, 8×8, and so on")
 
 
-class EqualisedConv2d(nn.Conv2d):
+class EqualisedConv2d(Conv2d):
     """A convolution whose weights begin as N(0, 1) and are scaled as they are used, by gain / √fan-in.
 
     So a step of Adam moves the weights of every layer as far, compared with their range.

@@ -20,6 +20,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import Conv2d
 from reprogan.models.layers import Linear
 
 _SLOPE = 0.2
@@ -131,7 +132,7 @@ class Discriminator(nn.Module):
             if level:
                 layers.append(Down(widths[level], widths[level - 1]))
         # One number a channel from all its positions, then a weighted sum of those.
-        gather = nn.Conv2d(widths[0], widths[0], side, groups=widths[0], bias=False)
+        gather = Conv2d(widths[0], widths[0], side, groups=widths[0], bias=False)
         nn.init.normal_(gather.weight, 0.0, 1 / side)
         self.layers = nn.Sequential(*layers, gather, nn.Flatten())
         self.head = Linear(widths[0], 1, bias=False)
@@ -175,9 +176,9 @@ def _sides(parameters: Parameters, side: int) -> list[int]:
 
 def _convolution(
     inputs: int, outputs: int, size: int, scale: float = 1.0, groups: int = 1, bias: bool = False
-) -> nn.Conv2d:
+) -> Conv2d:
     """A convolution that keeps the shape and, with `scale` 1, the variance; a bias begins at 0."""
-    layer = nn.Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=bias)
+    layer = Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=bias)
     with torch.no_grad():
         layer.weight.normal_(0.0, 1.0).mul_(scale / math.sqrt(inputs // groups * size**2))
         if layer.bias is not None:

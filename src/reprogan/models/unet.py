@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
+from reprogan.models.convolution import Conv2d, ConvTranspose2d
 from reprogan.models.initialisation import normal_weights
-from reprogan.models.layers import norm_layer, spectral_norm
+from reprogan.models.layers import Tanh, norm_layer, spectral_norm
 
 _SLOPE = 0.2
 _BIASED = ("spectral", "none")  # norms after which there is no layer that would take a bias away
@@ -65,7 +66,7 @@ class Generator(nn.Module):
             self.down.append(
                 nn.Sequential(
                     *([nn.LeakyReLU(_SLOPE)] if level else []),
-                    nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not normed),
+                    Conv2d(inputs, outputs, 4, 2, 1, bias=not normed),
                     *([norm_layer(parameters.norm, outputs)] if normed else []),
                 )
             )
@@ -77,14 +78,14 @@ class Generator(nn.Module):
             self.up.append(
                 nn.Sequential(
                     nn.ReLU(),
-                    nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=parameters.norm == "none"),
+                    ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=parameters.norm == "none"),
                     norm_layer(parameters.norm, outputs),
                 )
             )
             if len(self._noise) < _NOISY:
                 self._noise.append((outputs, height >> level, width >> level))
             inputs = 2 * outputs  # with what comes across from the encoder
-        self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(inputs, channels, 4, 2, 1), nn.Tanh())
+        self.last = nn.Sequential(nn.ReLU(), ConvTranspose2d(inputs, channels, 4, 2, 1), Tanh())
         self.latent_size = sum(map(math.prod, self._noise)) or 1
 
     def forward(self, z: Tensor, source: Tensor) -> Tensor:
@@ -116,12 +117,12 @@ class Discriminator(nn.Module):
         for level in range(strided + 1 if patch > 1 else 2):
             outputs = min(2**level, _WIDEST) * width
             stride = 2 if level < strided else 1
-            convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=not level or norm in _BIASED)
+            convolution = Conv2d(inputs, outputs, kernel, stride, padding, bias=not level or norm in _BIASED)
             layers.append(spectral_norm(convolution) if norm == "spectral" else convolution)
             layers += [norm_layer(norm, outputs)] if level and norm not in _BIASED else []
             layers.append(nn.LeakyReLU(_SLOPE))
             inputs = outputs
-        self.layers = nn.Sequential(*layers, nn.Conv2d(inputs, 1, kernel, 1, padding))
+        self.layers = nn.Sequential(*layers, Conv2d(inputs, 1, kernel, 1, padding))
 
     def forward(self, source: Tensor, image: Tensor) -> Tensor:
         return self.layers(torch.cat((source, image), 1))

@@ -50,6 +50,8 @@ class Adam:
         self._squares = [torch.zeros_like(weight) for weight in self.weights]
         self._steps = torch.zeros((), device=self.weights[0].device)
         self._one = torch.ones_like(self._steps)
+        self._strides = [weight.stride() for weight in self.weights]
+        self._steps_of_each = [self._steps] * len(self.weights)
 
     def descend(self, loss: Tensor, some_rest: bool = False) -> None:
         """One step down the gradient of the scalar `loss`; gradients of other weights are not computed.
@@ -59,15 +61,15 @@ class Adam:
         gradients = torch.autograd.grad(loss, self.weights, materialize_grads=some_rest)
         if self.agree is not None:
             gradients = self.agree(gradients)
-        as_one(self.step, gradients)  # the rates of today, not those of the recording
+        with torch.no_grad():
+            as_one(self.step, gradients)  # the rates of today, not those of the recording
 
-    @torch.no_grad()
     def step(self, *gradients: Tensor) -> None:
-        """One step with one gradient a weight."""
+        """One step with one gradient a weight; to be called where torch records no graph."""
         laid_out: list[Tensor] = [
             # The kernel walks through memory: a gradient must lie as its weight does.
-            gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
-            for gradient, weight in zip(gradients, self.weights, strict=True)
+            gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient)
+            for gradient, stride, weight in zip(gradients, self._strides, self.weights, strict=True)
         ]
         self._steps += self._one
         torch._fused_adamw_(
@@ -76,7 +78,7 @@ class Adam:
             self._means,
             self._squares,
             [],
-            [self._steps] * len(self.weights),
+            self._steps_of_each,
             lr=self.learning_rate * self.rate_factor,
             beta1=self.betas[0],
             beta2=self.betas[1],

@@ -42,7 +42,22 @@ _WRITERS: dict[OpOverload, tuple[Callable[..., object], str]] = {
     _aten.tanh_backward.default: (_aten.tanh_backward.grad_input._op, "grad_input="),
     _aten.threshold_backward.default: (_aten.threshold_backward.grad_input._op, "grad_input="),
 }
+_IN_PLACE: dict[OpOverload, Callable[..., object]] = {
+    _aten.ge_.Tensor: Tensor.ge_,
+    _aten.mul_.Tensor: Tensor.mul_,
+    _aten.sigmoid_.default: Tensor.sigmoid_,
+    _aten.sub_.Tensor: Tensor.sub_,
+}
 _FILLED = {_aten.ones_like.default: 1, _aten.zeros_like.default: 0}  # hang on no value
+_LEFT_OUT_UNUSED = {
+    # Kernels that do nothing but make their results. Not every schema says so: BatchNorm's statistics are not in its.
+    *_WRITERS,
+    *_FILLED,
+    _aten.convolution.default,
+    _aten.convolution_backward.default,
+    torch.ops.mkldnn._linear_pointwise.default,
+}
+_WANTED = re.compile(r"\[(?:True|False), (?:True|False), (?:True|False)\]$")  # convolution_backward's last argument
 
 
 class Line(NamedTuple):
@@ -76,6 +91,7 @@ def compiled(
     `values` are what names of functions, of tensors that live on and of other values stand for; `reshaped` the names of
     tensors that are given another shape in their place.
     """
+    lines = _used(lines, results)
     shown = _shown(lines)  # name => that of the tensor whose memory it shows
     never_fixed = {shown.get(name, name) for name in {*results, *reshaped}}  # the caller keeps results
     changed = {
@@ -85,22 +101,58 @@ def compiled(
         if not line.kernel or line.kernel._schema.is_mutable
     }
     known = dict(values)  # what is the same in every step
+    constant: set[str] = set()  # of these, what holds the same numbers in every step
     left: list[str] = []
     for line in lines:
         target = line.results[0] if len(line.results) == 1 else ""
         may_be_fixed = line.layout is not None and target not in never_fixed and _is_small(line.layout)
+        is_constant = bool(line.read) and constant.issuperset(line.read) and target not in changed
         if line.kernel and line.kernel.is_view and all(name in known for name in line.read):
             _run_once(line, known)
+            constant.update(line.results if is_constant else ())
         elif may_be_fixed and line.kernel in _FILLED and target not in changed:
             known[target] = _empty(line).fill_(_FILLED[line.kernel])
+            constant.add(target)
+        elif may_be_fixed and line.kernel in _WRITERS and is_constant:
+            _run_once(line, known)
+            constant.add(target)
         elif may_be_fixed and line.kernel in _WRITERS:
             known[target] = _empty(line)
             writer, where = _WRITERS[line.kernel]
             known[f"into_{line.function}"] = writer
             left.append(f"into_{line.function}({line.arguments}, {where}{target})")
+        elif (function := _torchs_own(line.kernel)) is not None:
+            known[f"new_{line.function}"] = function
+            left.append(f"{line.made}new_{line.function}({line.arguments})")
         else:
             left.append(str(line))
     return _function(left, known, count, results)
+
+
+def _torchs_own(kernel: OpOverload | None) -> Callable[..., object] | None:
+    """The function or method of torch that is this kernel and is called faster, if there is one."""
+    if kernel in _IN_PLACE:
+        return _IN_PLACE[kernel]
+    writer, where = _WRITERS.get(kernel, (None, "")) if kernel else (None, "")
+    name = getattr(writer, "__name__", "")
+    return writer if where == "out=" and getattr(torch, name, None) is writer else None
+
+
+def _used(lines: Sequence[Line], results: Sequence[str]) -> list[Line]:
+    """Without lines that only make what nobody reads, as gradients that an autograd function gives unasked."""
+    needed, used = set(results), []
+    for line in reversed(lines):
+        is_view = line.kernel is not None and line.kernel.is_view
+        if line.results and (is_view or line.kernel in _LEFT_OUT_UNUSED) and needed.isdisjoint(line.results):
+            continue
+        if line.kernel is _aten.convolution_backward.default:
+            made = [name.strip() for name in line.made.removesuffix(" = ").rstrip(",").split(",")]
+            made = [name if name in needed else "_" for name in made]
+            wanted = _WANTED.sub(str([name != "_" for name in made]), line.arguments)
+            line = line._replace(made=", ".join(made) + ", = ", arguments=wanted)
+        needed.update(line.read)
+        used.append(line)
+    return used[::-1]
 
 
 def _shown(lines: Sequence[Line]) -> dict[str, str]:

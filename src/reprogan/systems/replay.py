@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,37 +33,46 @@ class Replayed:
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._calls: dict[tuple[object, ...], int] = {}
-        self._recordings: dict[tuple[object, ...], Recording] = {}
-        self._replays: dict[tuple[object, ...], Step] = {}
+        self._is_off = os.environ.get(OFF) == "off"
+        self._kinds: dict[tuple[object, ...], _Kind] = {}
 
     def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         """What `step` gives, without a graph. Raises UserError if the step cannot be replayed."""
-        elsewhere = any(t is not None and t.device.type != "cpu" for t in inputs)
-        if os.environ.get(OFF) == "off" or elsewhere or recording.current:  # the one that runs records this step too
+        elsewhere = any(t is not None and not t.is_cpu for t in inputs)
+        if self._is_off or elsewhere or recording.current:  # the one that runs records this step too
             return self._step(*inputs)
-        layouts = (None if t is None else (t.shape, t.stride(), t.dtype) for t in inputs)
-        kind = (torch.is_autocast_enabled("cpu"), *layouts)
-        calls = self._calls[kind] = self._calls.get(kind, 0) + 1
-        if kind in self._replays and not _is_due(calls):
+        layouts = [None if t is None else (t.shape, t.stride(), t.dtype) for t in inputs]
+        of = (torch.is_autocast_enabled("cpu"), *layouts)
+        if (kind := self._kinds.get(of)) is None:
+            kind = self._kinds[of] = _Kind()
+        kind.calls += 1
+        if kind.replay is not None and not _is_due(kind.calls):
             with torch.no_grad(), _without_autocast():  # each kernel was recorded with what autocast made of its inputs
-                return self._replays[kind](*inputs)
-        return self._step(*inputs) if _overlap(inputs) else self._recorded(kind, calls, inputs)
+                return kind.replay(*inputs)
+        return self._step(*inputs) if _overlap(inputs) else self._recorded(kind, inputs)
 
-    def _recorded(self, kind: tuple[object, ...], calls: int, inputs: Inputs) -> tuple[Tensor, ...]:
-        was_replayed = self._replays.pop(kind, None) is not None  # never again, if this call is refused
+    def _recorded(self, kind: "_Kind", inputs: Inputs) -> tuple[Tensor, ...]:
+        was_replayed, kind.replay = kind.replay is not None, None  # never again, if this call is refused
         found = Recording(inputs)
         results = found.run(self._step)
-        before = self._recordings.get(kind)
-        difference = found.difference(before) if before else None
+        difference = found.difference(kind.recording) if kind.recording else None
         if difference and was_replayed:
             raise refusal(f"{difference}; steps since the last recording may be wrong: remove .reprogan/checkpoints")
-        if difference and calls >= _TRIES:
+        if difference and kind.calls >= _TRIES:
             raise refusal(difference)
-        if before and not difference:
-            self._replays[kind] = found.compiled()
-        self._recordings[kind] = found
+        if kind.recording and not difference:
+            kind.replay = found.compiled()
+        kind.recording = found
         return results
+
+
+@dataclass
+class _Kind:
+    """What is known of the step with inputs of one layout."""
+
+    calls: int = 0
+    recording: Recording | None = None
+    replay: Step | None = None
 
 
 def _is_due(calls: int) -> bool:
