@@ -1,6 +1,7 @@
-"""How the C library treats memory that is freed."""
+"""How much memory there is, and how the C library treats what is freed."""
 
 import ctypes
+import os
 import sys
 
 
@@ -18,3 +19,13 @@ def keep_freed_memory() -> None:
             return
         libc.mallopt(m_mmap_threshold, 1 << 30)
         libc.mallopt(m_trim_threshold, (1 << 31) - 1)
+
+
+def available_memory() -> int:
+    """Bytes that can be taken without another process having to give any; all there are where the system is silent."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -77,6 +77,12 @@ def test_r1_and_r2(discriminator, pair):
     assert value.requires_grad and not mean_norm.requires_grad
 
 
+def test_both_judged_as_one_tensor(discriminator, pair):
+    joined = torch.cat([images.detach() for images in pair]).requires_grad_()
+    found = relativistic.penalty(discriminator, *pair, discriminator(joined), None, joined)
+    torch.testing.assert_close(found, penalty(relativistic, discriminator, pair))
+
+
 @pytest.mark.parametrize("loss", [wasserstein, relativistic], ids=["gradient penalty", "R1 and R2"])
 def test_the_penaltys_own_gradient(discriminator, pair, loss):
     for layer in (discriminator[0], discriminator[3]):

@@ -1,22 +1,28 @@
 """The stream of training images: every epoch a permutation, any batch drawn again by itself."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprogan.data.batches import ResidentImages, to_float, to_uint8
+from reprogan.data import batches, hdf5
+from reprogan.data.batches import TrainingImages, to_float, to_uint8
+from reprogan.errors import UserError
+from reprogan.memory import available_memory
 from reprogan.training.randomness import Randomness
 
 CPU = torch.device("cpu")
 COUNT = 10
 
 
-def resident() -> ResidentImages:
+def resident() -> TrainingImages:
     """Ten images whose pixels and labels are their number."""
     numbers = torch.arange(COUNT)
     images = numbers.to(torch.uint8).view(COUNT, 1, 1, 1).expand(COUNT, 1, 2, 2).contiguous()
-    return ResidentImages(images, numbers, CPU, Randomness(7, CPU).permutation)
+    return TrainingImages(images.numpy(), numbers.numpy(), CPU, Randomness(7, CPU).permutation)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 10])
@@ -47,3 +53,58 @@ def test_scaling_there_and_back_keeps_every_value():
     assert scaled[0] == -1 and scaled[255] == 1
     assert torch.equal(to_uint8(scaled), values)
     assert to_uint8(torch.tensor([-5.0, 5.0])).tolist() == [0, 255]
+
+
+def prepared(folder: Path, count: int, compression: str | None = None) -> Path:
+    """A file of random pairs of images."""
+    path, random = folder / "faces.h5", np.random.default_rng(1)
+    with hdf5.create(path) as file:
+        hdf5.head(file, name="noise", classes=(), sources={})
+        for split in hdf5.SPLITS:
+            group = file.create_group(split)
+            for name, channels in (("images", 3), ("sources", 1)):
+                pixels = random.integers(0, 256, (count, channels, 8, 8), np.uint8)
+                group.create_dataset(name, data=pixels, compression=compression)
+            group.create_dataset("labels", data=np.zeros(count, np.int64))
+    return path
+
+
+def of(arrays: hdf5.Arrays) -> TrainingImages:
+    return TrainingImages(arrays.images, arrays.labels, CPU, Randomness(7, CPU).permutation, None, arrays.sources)
+
+
+def test_images_that_stay_in_their_file_give_the_same_batches(tmp_path, monkeypatch):
+    """From any position on, over the ends of epochs and of what is read ahead."""
+    path = prepared(tmp_path, 50)
+    resident = of(hdf5.read(path, "train"))
+    monkeypatch.setenv("REPROGAN_STREAM", "on")
+    monkeypatch.setattr(batches, "_AHEAD_IN_A_FILE", 20 * 3 * 8 * 8)
+    in_file = hdf5.read(path, "train")
+    assert isinstance(in_file.images, np.memmap) and isinstance(in_file.sources, np.memmap)
+    streamed = of(in_file)
+    assert streamed.is_streamed and not resident.is_streamed
+    for position in [*range(0, 160, 6), 12, 97, *range(97, 150, 7)]:
+        found, expected = streamed.batch(position, 6), resident.batch(position, 6)
+        assert torch.equal(found.images, expected.images) and torch.equal(found.labels, expected.labels)
+        assert found.sources is not None and torch.equal(found.sources, expected.sources)
+    assert streamed.waited > 0 and resident.waited == 0
+
+
+def test_images_stay_in_their_file_where_memory_is_short(tmp_path, monkeypatch):
+    path = prepared(tmp_path, 50)
+    whole = 50 * 4 * 8 * 8
+    for there, stays in ((2 * whole, False), (2 * whole - 1, True)):
+        monkeypatch.setattr(hdf5, "available_memory", lambda there=there: there)
+        assert isinstance(hdf5.read(path, "train").images, np.memmap) is stays
+    assert not isinstance(hdf5.read(path, "train", np.arange(3)).images, np.memmap)
+
+
+def test_compressed_images_that_do_not_fit_are_one_line(tmp_path, monkeypatch):
+    path = prepared(tmp_path, 50, "gzip")
+    monkeypatch.setattr(hdf5, "available_memory", lambda: 0)
+    with pytest.raises(UserError, match=r"^.*faces.h5: .*compressed.*faces.compression to none.*$"):
+        hdf5.read(path, "train")
+
+
+def test_how_much_memory_there_is():
+    assert 2**26 < available_memory() < 2**50

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from reprogan.data import hdf5
-from reprogan.data.batches import ResidentImages, as_data, to_float
+from reprogan.data.batches import TrainingImages, as_data, to_float
 from reprogan.training import run
 from reprogan.training.randomness import Randomness
 
@@ -16,16 +16,16 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def seen(monkeypatch) -> list[ResidentImages]:
+def seen(monkeypatch) -> list[TrainingImages]:
     """The data sets that trainings get, in order."""
-    kept: list[ResidentImages] = []
+    kept: list[TrainingImages] = []
 
-    class Kept(ResidentImages):
+    class Kept(TrainingImages):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             kept.append(self)
 
-    monkeypatch.setattr(run, "ResidentImages", Kept)
+    monkeypatch.setattr(run, "TrainingImages", Kept)
     return kept
 
 
@@ -36,7 +36,7 @@ def test_a_view_is_what_the_training_gets(bench, seen):
     prepared = hdf5.read(bench.data, "train")
     (images,) = seen
     assert sorted(images.labels.tolist()) == [2] * 5 + [7] * 5
-    for image, label in zip(images.images.numpy(), images.labels.tolist(), strict=True):
+    for image, label in zip(images._resident[0].numpy(), images.labels.tolist(), strict=True):
         at = np.flatnonzero((prepared.images == image).all(axis=(1, 2, 3)))
         assert len(at) == 1 and prepared.labels[at[0]] == label
 
@@ -53,7 +53,7 @@ def test_points_are_trained_on_as_they_are(bench, seen):
     folder = bench.train("ring_gan")
     prepared = hdf5.read(bench.prepared("ring"), "train")
     assert prepared.images.dtype == np.float32
-    assert np.array_equal(seen[0].images.numpy(), prepared.images)
+    assert np.array_equal(seen[0]._resident[0].numpy(), prepared.images)
     progress = safetensors.torch.load_file(folder / "progress.safetensors")
     assert progress["images"].shape == (2, 1000, 2, 1, 1) and progress["images"].dtype == torch.float32
 
@@ -124,7 +124,7 @@ def test_a_system_that_its_networks_do_not_fit_is_one_line(bench, failed, mismat
 def test_batches_are_enlarged_once_they_are_gathered():
     """Black margins, then each pixel twice as wide: what lies between old pixels lies between their values."""
     pixels = torch.full((3, 1, 6, 6), 255, dtype=torch.uint8)
-    images = ResidentImages(pixels, torch.arange(3), CPU, Randomness(7, CPU).permutation, 16)
+    images = TrainingImages(pixels.numpy(), np.arange(3), CPU, Randomness(7, CPU).permutation, 16)
     batch = images.batch(1, 2).images
     expected = torch.tensor([-1.0, -0.5, 0.5] + [1.0] * 10 + [0.5, -0.5, -1.0])
     assert batch.shape == (2, 1, 16, 16)

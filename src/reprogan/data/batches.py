@@ -1,8 +1,11 @@
-"""Training batches from a data set that is resident on the device as it was prepared: gathered and scaled there."""
+"""Training batches from a data set that is resident on the device as it was prepared, or too large for it."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +29,7 @@ class Batch:
 _MIDDLE = torch.tensor(127.5)
 _ONE = torch.tensor(1.0)
 _AHEAD = 1 << 20  # bytes of images that are gathered at a time
+_AHEAD_IN_A_FILE = 1 << 24
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -45,48 +49,75 @@ def as_data(images: Tensor) -> Tensor:
     return images.to(torch.float32) if images.shape[1:] == POINT else to_uint8(images)
 
 
-class ResidentImages:
+class TrainingImages:
     """A shuffled, endless stream of a data set's images, addressed by position.
 
     Position p is image `permutation(p // N)[p % N]` of the N: batches cross the end of an epoch without dropping
-    or repeating an image, and any batch can be drawn again by itself. Small batches are gathered several at a time.
+    or repeating an image, and any batch can be drawn again by itself. Small batches are gathered and scaled several at
+    a time; what `batch` gives may share memory with the next, and is only to be read.
+
+    What lies in a file instead of in memory (`hdf5.read` says when) stays there: a thread reads on while training goes
+    on. The batches are the same.
     """
 
     def __init__(
         self,
-        images: Tensor,
-        labels: Tensor,
+        images: np.ndarray,
+        labels: np.ndarray,
         device: torch.device,
         permutation: Callable[[int, int], Tensor],
         size: int | None = None,
-        sources: Tensor | None = None,
+        sources: np.ndarray | None = None,
     ) -> None:
         """`images` and `sources` uint8 (N, C, H, W), or points float32 (N, 2, 1, 1); `labels` int64 (N, …).
 
         `permutation(epoch, N)` gives the order of an epoch; batches are enlarged to `size` (see data/view.py).
         """
-        self.images = images.to(device)
-        self.labels = labels.to(device)
-        self.sources = None if sources is None else sources.to(device)
-        self._size = size
+        self.is_streamed = isinstance(images, np.memmap)
+        self.waited = 0.0  # seconds for the file, in all
+        self.labels = torch.from_numpy(labels).to(device)
+        pixels = [images] if sources is None else [images, sources]
+        self._files = pixels if self.is_streamed else []
+        self._resident = [] if self.is_streamed else [torch.from_numpy(one).to(device) for one in pixels]
+        self._device, self._size = device, size
         self._permutation = permutation
         self._epochs: dict[int, Tensor] = {}
-        self._ahead = min(_AHEAD // (self.images[0].numel() * self.images.element_size()), len(labels))
+        ahead = _AHEAD_IN_A_FILE if self.is_streamed else _AHEAD
+        self._ahead = min(ahead // images[0].nbytes, len(labels))
         self._gathered = 0  # the position of the first of:
-        self._images, self._labels = self.images[:0], self.labels[:0]
-        self._sources = None if self.sources is None else self.sources[:0]
+        self._labels = self.labels[:0]
+        self._pixels: list[Tensor] = []
+        self._reader = ThreadPoolExecutor(1, "reader") if self.is_streamed else None
+        self._coming: tuple[tuple[int, int], Future[list[Tensor]]] | None = None
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` images from `position` on."""
         start = position - self._gathered
         if start < 0 or start + size > len(self._labels):
-            chosen = self._order(position, max(size, self._ahead // size * size))
-            self._images, self._labels = self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
-            self._sources = None if self.sources is None else self.sources.index_select(0, chosen)
-            self._gathered, start = position, 0
-        images = to_float(self._images[start : start + size])
-        sources = None if self._sources is None else to_float(self._sources[start : start + size])
-        return Batch(enlarge(images, self._size), self._labels[start : start + size], sources)
+            self._gather(position, max(size, self._ahead // size * size))
+            start = 0
+        images, *sources = [pixels[start : start + size] for pixels in self._pixels]
+        labels = self._labels[start : start + size]
+        return Batch(enlarge(images, self._size), labels, sources[0] if sources else None)
+
+    def _gather(self, position: int, count: int) -> None:
+        chosen = self._order(position, count)
+        self._labels = self.labels.index_select(0, chosen)
+        if self._reader is None:
+            gathered = [pixels.index_select(0, chosen) for pixels in self._resident]
+        else:
+            started = time.perf_counter()
+            wanted, self._coming = self._coming, None
+            gathered = wanted[1].result() if wanted and wanted[0] == (position, count) else self._read(chosen)
+            self.waited += time.perf_counter() - started
+            following = position + count, count
+            self._coming = following, self._reader.submit(self._read, self._order(*following))
+        self._pixels = [to_float(pixels.to(self._device)) for pixels in gathered]
+        self._gathered = position
+
+    def _read(self, chosen: Tensor) -> list[Tensor]:
+        rows = chosen.cpu().numpy()
+        return [torch.from_numpy(np.take(pixels, rows, 0)) for pixels in self._files]
 
     def _order(self, position: int, size: int) -> Tensor:
         parts: list[Tensor] = []
@@ -102,5 +133,5 @@ class ResidentImages:
         if epoch not in self._epochs:
             # The epoch before may still be needed: a batch can cross the boundary.
             self._epochs = {e: order for e, order in self._epochs.items() if e == epoch - 1}
-            self._epochs[epoch] = self._permutation(epoch, len(self.labels)).to(self.images.device)
+            self._epochs[epoch] = self._permutation(epoch, len(self.labels)).to(self._device)
         return self._epochs[epoch]

@@ -20,6 +20,7 @@ import numpy as np
 from reprogan.atomic import atomic_path
 from reprogan.config import DATA_SETS
 from reprogan.errors import UserError
+from reprogan.memory import available_memory
 
 SCHEMA = "reprogan-1"
 SPLITS: tuple["Split", "Split"] = ("train", "test")
@@ -184,20 +185,41 @@ def describe(path: Path) -> Description:
 def read(path: Path, split: Split, rows: np.ndarray | None = None) -> Arrays:
     """Read one split into memory, as it was written; or those of its `rows` alone, in their order.
 
-    Raises UserError as `describe`.
+    A whole split that would take more than half of the free memory stays in the file: its images and sources are
+    `numpy.memmap`. Where `$REPROGAN_STREAM` is "on" that is so for any. Raises UserError as `describe`, and for images
+    that have to stay there and are compressed.
     """
     with _open(path) as file:
         description, group = _describe(file), file[split]
         chosen: slice | np.ndarray = slice(None) if rows is None else rows
-        images = rows_of(group["images"], rows)
+        stays = rows is None and _stays_in_the_file(group)
+        images = _in_the_file(path, group["images"]) if stays else rows_of(group["images"], rows)
+        sources = group["sources"] if description.source_channels else None
         return Arrays(
             images=images,
             labels=group["labels"][()][chosen] if description.classes else np.zeros(len(images), np.int64),
             attributes=group["attributes"][()][chosen].astype(np.int64) if description.attributes else None,
             named=group["named"][()][chosen].astype(np.int64) if "named" in group else None,
             tokens=group["tokens"][()][chosen].astype(np.int64) if description.vocabulary else None,
-            sources=rows_of(group["sources"], rows) if description.source_channels else None,
+            sources=None if sources is None else _in_the_file(path, sources) if stays else rows_of(sources, rows),
         )
+
+
+def _stays_in_the_file(group: h5py.Group) -> bool:
+    pixels = [group[name] for name in ("images", "sources") if name in group]
+    if os.environ.get("REPROGAN_STREAM") == "on":
+        return True
+    return sum(one.nbytes for one in pixels) > available_memory() // 2
+
+
+def _in_the_file(path: Path, pixels: h5py.Dataset) -> np.ndarray:
+    """A data set's numbers where they lie in the file, to be read as they are asked for. Raises _Damaged."""
+    if pixels.chunks is not None:
+        raise _Damaged(
+            f"{pixels.nbytes / 2**30:.1f} GiB of compressed images are more than half of the free memory; expected "
+            "uncompressed ones, which are read as they are needed: set faces.compression to none in params.yaml"
+        )
+    return np.memmap(path, pixels.dtype, "r", pixels.id.get_offset(), pixels.shape)
 
 
 def read_labels(path: Path, split: Split) -> np.ndarray:

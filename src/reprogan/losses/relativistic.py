@@ -29,13 +29,20 @@ def records(real: Tensor, fake: Tensor) -> tuple[Tensor, ...]:
 
 
 def penalty(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, logits: Tensor, places: None
+    discriminator: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    logits: Tensor,
+    places: None,
+    joined: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(|∇D(x)|² + |∇D(G(z))|²) / 2, means over images (R1 + R2, without γ); and the mean |∇D| of all.
 
-    `logits` (2N,) are those of `real` and `fake` (N, C, H, W), which require gradients, in this order. There are no
-    `places`: nothing is looked at between them.
+    `logits` (2N,) are those of `real` and `fake` (N, C, H, W), which require gradients, in this order; or of both in
+    one tensor, `joined`, which does. There are no `places`: nothing is looked at between them.
     """
-    of_real, of_fake = torch.autograd.grad(logits.sum(), (real, fake), create_graph=True)
-    gradients = torch.cat((of_real, of_fake)).flatten(1)
-    return gradients.square().sum(1).mean(), torch.linalg.vector_norm(gradients.detach(), dim=1).mean()
+    judged = (real, fake) if joined is None else (joined,)
+    of_judged = torch.autograd.grad(logits.sum(), judged, create_graph=True)
+    gradients = (torch.cat(of_judged) if joined is None else of_judged[0]).flatten(1)
+    # A product, not a square: it is differentiated by fewer kernels.
+    return (gradients * gradients).sum(1).mean(), torch.linalg.vector_norm(gradients.detach(), dim=1).mean()

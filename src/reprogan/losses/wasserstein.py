@@ -29,12 +29,17 @@ def records(real: Tensor, fake: Tensor) -> tuple[Tensor, ...]:
 
 
 def penalty(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, logits: Tensor, places: Tensor
+    discriminator: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    logits: Tensor,
+    places: Tensor,
+    joined: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(|∇D(x̂)| - 1)², mean over images; and the mean |∇D(x̂)| (Gulrajani et al. 2017, Equation 3, without λ).
 
     x̂ lies on the line between a real and a generated image (N, C, H, W), at its own of `places` (N, 1, 1, 1),
-    uniform from 0, the real one, to 1.
+    uniform from 0, the real one, to 1. `logits` are not looked at, nor is what they are of.
     """
     between = torch.lerp(real.detach(), fake.detach().to(real.dtype), places).requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)

@@ -49,10 +49,12 @@ _IN_PLACE: dict[OpOverload, Callable[..., object]] = {
     _aten.sub_.Tensor: Tensor.sub_,
 }
 _FILLED = {_aten.ones_like.default: 1, _aten.zeros_like.default: 0}  # hang on no value
+_SAME_EVERY_TIME = {_aten.arange.default, _aten.arange.start}  # made of numbers alone
 _LEFT_OUT_UNUSED = {
     # Kernels that do nothing but make their results. Not every schema says so: BatchNorm's statistics are not in its.
     *_WRITERS,
     *_FILLED,
+    *_SAME_EVERY_TIME,
     _aten.convolution.default,
     _aten.convolution_backward.default,
     torch.ops.mkldnn._linear_pointwise.default,
@@ -113,7 +115,9 @@ def compiled(
         elif may_be_fixed and line.kernel in _FILLED and target not in changed:
             known[target] = _empty(line).fill_(_FILLED[line.kernel])
             constant.add(target)
-        elif may_be_fixed and line.kernel in _WRITERS and is_constant:
+        elif may_be_fixed and (
+            (line.kernel in _SAME_EVERY_TIME and target not in changed) or (line.kernel in _WRITERS and is_constant)
+        ):
             _run_once(line, known)
             constant.add(target)
         elif may_be_fixed and line.kernel in _WRITERS:

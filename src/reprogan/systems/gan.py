@@ -263,13 +263,14 @@ class System:
         places: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """One step of the discriminator: its loss, what the objective records, and the penalty where there is one."""
-        if self._penalises:
-            real, fake = real.requires_grad_(), fake.requires_grad_()
+        joined = None
         labels = None if real_labels is None or fake_labels is None else torch.cat((real_labels, fake_labels))
         if self._judges_together:
-            logits = told(self.discriminator, torch.cat((real, fake)), labels)
+            joined = torch.cat((real, fake)).requires_grad_(self._penalises)
+            logits = told(self.discriminator, joined, labels)
             real_logits, fake_logits = logits.chunk(2)
         else:
+            real, fake = real.requires_grad_(self._penalises), fake.requires_grad_(self._penalises)
             real_logits = told(self.discriminator, real, real_labels)
             fake_logits = told(self.discriminator, fake, fake_labels)
         loss = self._loss.discriminator_loss(real_logits, fake_logits)
@@ -281,6 +282,7 @@ class System:
                 fake,
                 logits if self._judges_together else torch.cat((real_logits, fake_logits)),
                 places,
+                joined,
             )
             loss = loss + self._penalty_weight * penalty
             recorded += (penalty.detach(), norm)

@@ -94,10 +94,9 @@ class System:
 
     def _judge(self, real: Tensor, fake: Tensor, text: Tensor) -> tuple[Tensor, ...]:
         """One step of the discriminator: the mean of its losses on generated images and on captions of others."""
-        if self._objective.penalty:
-            real, fake = real.requires_grad_(), fake.requires_grad_()
+        joined = torch.cat((real, fake)).requires_grad_(self._objective.penalty > 0)
         others = text.roll(1, 0)  # each image with the caption of the one before it
-        seen = self.discriminator.see(torch.cat((real, fake)))  # type: ignore[operator]
+        seen = self.discriminator.see(joined)  # type: ignore[operator]
         seen_twice = torch.cat((seen, seen[: len(real)]))
         logits = self.discriminator.match(seen_twice, torch.cat((text, text, others)))  # type: ignore[operator]
         real_logits, fake_logits, mismatched_logits = logits.chunk(3)
@@ -110,7 +109,7 @@ class System:
             *self._loss.records(real_logits.detach(), fake_logits.detach()),
         )
         if self._objective.penalty:
-            penalty, norm = self._loss.penalty(None, real, fake, logits[: 2 * len(real)], None)
+            penalty, norm = self._loss.penalty(None, real, fake, logits[: 2 * len(real)], None, joined)
             loss = loss + self._objective.penalty * penalty
             recorded += (penalty.detach(), norm)
         self.optimisers["discriminator"].descend(loss)

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from reprogan.errors import UserError
+from reprogan.models.convolution import BatchNorm2d
 from reprogan.training.checkpoint import Checkpoints, State
 
 STARTED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"
@@ -186,4 +187,8 @@ class _Synced2d(_Synced, nn.BatchNorm2d):
     pass
 
 
-_SYNCED: dict[type, type[nn.Module]] = {nn.BatchNorm1d: _Synced1d, nn.BatchNorm2d: _Synced2d}
+_SYNCED: dict[type, type[nn.Module]] = {
+    nn.BatchNorm1d: _Synced1d,
+    nn.BatchNorm2d: _Synced2d,
+    BatchNorm2d: _Synced2d,
+}

@@ -11,7 +11,7 @@ import torch
 from reprogan.atomic import write_atomically
 from reprogan.config import ENCODERS, NO_UPSTREAM, PARAMS_FILE, Compute, Variant
 from reprogan.data import hdf5, view
-from reprogan.data.batches import Batch, ResidentImages, to_float
+from reprogan.data.batches import Batch, TrainingImages, to_float
 from reprogan.errors import UserError
 from reprogan.models import architecture, trained
 from reprogan.models.latents import classes_of
@@ -144,13 +144,13 @@ def _train_from_one_seed(
         follower = _follower(name, variant, compute, scratch, folder, identity, description.name)
     live = follower.folder if follower else None
 
-    images = ResidentImages(
-        torch.from_numpy(train_split.images),
-        torch.from_numpy(labels),
+    images = TrainingImages(
+        train_split.images,
+        labels,
         device,
         randomness.permutation,
         variant.view.size,
-        None if train_split.sources is None else torch.from_numpy(train_split.sources),
+        train_split.sources,
     )
     run = Run(
         averages=averages,

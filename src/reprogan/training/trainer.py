@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reprogan.config import Compute, Training
-from reprogan.data.batches import Batch, ResidentImages
+from reprogan.data.batches import Batch, TrainingImages
 from reprogan.errors import TrainingDiverged
 from reprogan.systems.system import Position, System
 from reprogan.training.checkpoint import Checkpoints, State
@@ -48,7 +48,7 @@ class Result:
 def train(
     name: str,
     system: System,
-    images: ResidentImages,
+    images: TrainingImages,
     training: Training,
     compute: Compute,
     randomness: Randomness,
