@@ -44,9 +44,13 @@ def doctor(params: Parameters, fall_back_offline: bool, json_: bool) -> None:
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def repro(arguments: tuple[str, ...]) -> None:
-    """As `dvc repro`, and faster: torch is loaded once for all stages. Takes what that takes."""
+def repro(jobs: int, arguments: tuple[str, ...]) -> None:
+    """As `dvc repro`, and faster: torch is loaded once for all stages. Takes what that takes.
+
+    With -j N, so many stages run side by side where none needs the other; then -f and targets may be given.
+    """
     from reprogan import warm
 
     found: warm.Stage | int = 0
@@ -57,7 +61,7 @@ def repro(arguments: tuple[str, ...]) -> None:
         if os.environ.pop(STOP_WITH_PARENT, None):
             stop_with_parent()
         pin_instruction_set(load().compute)
-        found = warm.repro(list(arguments))
+        found = warm.repro(list(arguments), jobs)
 
     status = exit_status(start)
     if isinstance(found, warm.Stage):

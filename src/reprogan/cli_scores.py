@@ -8,6 +8,7 @@ import click
 
 from reprogan.commands import HERE, JSON, in_repository
 from reprogan.config import ENCODERS, Parameters
+from reprogan.errors import UserError
 
 
 @click.command()
@@ -67,24 +68,39 @@ def compare(params: Parameters, a: str, b: str, json_: bool) -> None:
 
 
 @click.command()
-@click.argument("variants", nargs=-1)
-@click.option("--images", default=None, type=click.IntRange(min=1), help="Images a measurement.  [default: enough]")
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1), help="Measurements of each side.")
-@click.option("--isa", default=None, type=click.Choice(["native", "avx2"]), help="One instruction set, not both.")
+@click.argument("what", nargs=-1)
+@click.option("--images", type=click.IntRange(1), help="Of a measurement of a training; default: some seconds' worth.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of the two sides.")
+@click.option("--isa", type=click.Choice(["native", "avx2"]), help="One instruction set instead of both.")
+@click.option("--write", is_flag=True, help="Write what was measured to docs/benchmarks.md; goes with whole topics.")
 @JSON
 @in_repository
 def bench(
-    params: Parameters, variants: tuple[str, ...], images: int | None, rounds: int, isa: str | None, json_: bool
+    params: Parameters,
+    what: tuple[str, ...],
+    images: int | None,
+    rounds: int,
+    isa: str | None,
+    write: bool,
+    json_: bool,
 ) -> None:
-    """Time our training against plain, well-written loops of the same networks, side by side."""
-    from reprogan.atomic import write_atomically
-    from reprogan.bench.harness import as_json, markdown, run_benchmarks
+    """Time this project against the loops people run and against what the machine can do.
 
-    for name in variants:
-        params.variant(name)
-    results = run_benchmarks(params, Path.cwd(), variants, images, rounds, (isa,) if isa else ("native", "avx2"))
-    write_atomically(Path(".reprogan/bench.json"), as_json(results))
-    click.echo(as_json(results) if json_ else markdown(results, params, " ".join(["reprogan bench", *sys.argv[2:]])))
+    WHAT: topics (ceilings, training, kernels, data, start, tracking, growth, scoring), or variants, whose training is
+    timed. Without WHAT: everything, which takes hours.
+    """
+    from reprogan.atomic import write_atomically
+    from reprogan.bench import harness
+
+    topics, variants = harness.topics_of(what, params)
+    if write and variants:
+        raise UserError(f"bench: --write with {variants[0]}; expected whole topics, of which it keeps the figures")
+    options = harness.Options(variants, images, rounds, (isa,) if isa else ("native", "avx2"))
+    measured = harness.measure(topics, params, options, " ".join(["reprogan bench", *sys.argv[2:]]))
+    write_atomically(Path(".reprogan/bench.json"), json.dumps(measured, indent=1))
+    if write:
+        harness.write_page(Path.cwd(), measured)
+    click.echo(json.dumps(measured, indent=1) if json_ else harness.markdown(measured))
 
 
 @click.command()

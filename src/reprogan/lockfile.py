@@ -24,6 +24,7 @@ from dvc.dependency.param import read_param_file
 from dvc.utils.serialize import dumps_yaml, load_path, modify_yaml
 from dvc.utils.serialize._yaml import parse_yaml_for_update
 
+_BLOCK = re.compile(r"(?m)^(?=  \S)")  # where the text of a stage begins
 _ANCHOR = re.compile(r"(: |- )&id\d")
 _PATTERN = re.compile(r"[*?\[\]!]")
 _NOT_THERE = object()
@@ -41,10 +42,7 @@ class LockFile:
     @contextmanager
     def modify(self) -> Iterator[Any]:
         """What the file holds, to be changed; then it is written."""
-        text = self._path.read_text(encoding="utf-8")
-        if text != self._text:  # the first time, or written by someone else
-            self._data, self._stages = parse_yaml_for_update(text, str(self._path)), {}
-            self._text = self._as_text()
+        text = self.read()
         as_dvc_writes = text == self._text  # no comments, nothing by hand
         self._text = None  # what is not written in the end is not to be known for it
         before = dict(self._data.get("stages", {}))
@@ -52,6 +50,34 @@ class LockFile:
         new = self._as_text() if as_dvc_writes else None
         self._path.write_text(new or dumps_yaml(self._parsed_anew(text, before)), encoding="utf-8")
         self._text = new
+
+    def read(self) -> str:
+        """Read the file, and parse what is new in it."""
+        text = self._path.read_text(encoding="utf-8")
+        if text != self._text and not self._follow(text):  # the first time, or written otherwise than by DVC
+            self._data, self._stages = parse_yaml_for_update(text, str(self._path)), {}
+            self._text = self._as_text()
+        return text
+
+    def _follow(self, text: str) -> bool:
+        """Take over the stages that another process has written since; whether that is all that is new."""
+        if self._text is None:
+            return False
+        head = dumps_yaml({"schema": self._data["schema"]}) + "stages:\n"
+        known = {text: (name, stage) for name, (stage, text) in self._stages.items()}
+        stages: dict[str, Any] = {}
+        for block in _BLOCK.split(text.removeprefix(head))[1:]:
+            name, stage = known.get(block) or next(iter(parse_yaml_for_update(block, str(self._path)).items()))
+            stages[name] = stage
+            self._stages[name] = stage, block
+        if head + "".join(self._stages[name][1] for name in stages) != text:
+            return False
+        now = self._data["stages"]
+        for name in list(now):
+            del now[name]
+        now.update(stages)
+        self._text = self._as_text()
+        return self._text == text
 
     def _parsed_anew(self, text: str, before: dict[str, Any]) -> Any:
         """What DVC would write: `text` with what has changed since `before`, and nothing kept from earlier writings."""
@@ -120,16 +146,25 @@ def parameters_kept() -> Iterator[None]:
         dvc.dependency.param.read_param_file = read_param_file
 
 
+_files: dict[str, LockFile] = {}
+
+
+def read_ahead() -> None:
+    """Read the lock file of this folder, so that a fork of this process need not."""
+    path = os.path.abspath(dvc.dvcfile.LOCK_FILE)
+    if os.path.isfile(path):
+        _files.setdefault(path, LockFile(Path(path))).read()
+
+
+def _modify(path: str, fs: Any = None) -> Any:
+    if os.path.basename(path) != dvc.dvcfile.LOCK_FILE or not os.path.isfile(path):
+        return modify_yaml(path, fs=fs)
+    return _files.setdefault(os.path.abspath(path), LockFile(Path(path))).modify()
+
+
 def main(arguments: list[str]) -> int:
     """Run `dvc` with these arguments; its exit status."""
-    files: dict[str, LockFile] = {}
-
-    def modify(path: str, fs: Any = None) -> Any:
-        if os.path.basename(path) != dvc.dvcfile.LOCK_FILE or not os.path.isfile(path):
-            return modify_yaml(path, fs=fs)
-        return files.setdefault(path, LockFile(Path(path))).modify()
-
-    dvc.dvcfile.modify_yaml = modify
+    dvc.dvcfile.modify_yaml = _modify
     with parameters_kept():
         return int(dvc.cli.main(arguments) or 0)
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from reprogan.parent import stop_with_parent
 
 STAGES = "REPROGAN_STAGES"  # where DVC's stages find the process that forks for them
+CORES = "REPROGAN_CORES"  # those that a stage has to itself: numbers with commas between
 _LENGTH = struct.Struct("=Q")
 _STATUS = struct.Struct("=i")
 
@@ -45,6 +46,8 @@ class Stage:
         os.environ.clear()
         os.environ.update(self.environment)
         os.chdir(self.folder)
+        if cores := self.environment.get(CORES):
+            os.sched_setaffinity(0, map(int, cores.split(",")))
         for name in [name for name in sys.modules if name.partition(".")[0] in ("reprogan", "this_checkout")]:
             del sys.modules[name]
         script = self.arguments[0]
@@ -91,12 +94,14 @@ def hand_over() -> None:
     sys.exit(code)
 
 
-def repro(arguments: list[str]) -> Stage | int:
+def repro(arguments: list[str], jobs: int = 1) -> Stage | int:
     """Run `dvc repro` with these arguments: its exit status or, in a fork, the stage that is to be run.
 
-    The instruction set has to be pinned before, for torch is loaded here.
+    With several `jobs`, so many stages run side by side. The instruction set has to be pinned before, for torch is
+    loaded here.
     """
-    command = [sys.executable, "-m", "reprogan.lockfile", "repro", *arguments]
+    how = ["reprogan.lockfile", "repro"] if jobs == 1 else ["reprogan.side_by_side", str(jobs)]
+    command = [sys.executable, "-m", *how, *arguments]
     if not hasattr(os, "pidfd_open"):  # not Linux
         return subprocess.call(command)
     import h5py  # noqa: F401

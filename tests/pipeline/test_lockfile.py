@@ -9,6 +9,7 @@ import pytest
 from dvc.dependency.param import read_param_file
 from dvc.fs import LocalFileSystem
 from dvc.utils.serialize import YAMLFileCorruptedError, modify_yaml
+from dvc.utils.serialize._yaml import parse_yaml_for_update
 
 from reprogan import lockfile as module
 from reprogan.lockfile import LockFile, ParameterFiles
@@ -30,6 +31,34 @@ def changes(data: Any, step: int) -> None:
     data["stages"].update({"train@gan": training(step), f"train@new{step}": training(step)})
     if step == 2:
         del data["stages"][next(iter(data["stages"]))], data["stages"]["train@new1"]
+
+
+def test_two_that_write_the_same_file_in_turn_write_what_dvc_writes(both):
+    """As stages that run side by side do: each takes over what the other has written."""
+    ours, plain = both
+    pair = LockFile(ours), LockFile(ours)
+    for step in range(6):
+        with pair[step % 2].modify() as data:
+            changes(data, step)
+        with modify_yaml(str(plain)) as data:
+            changes(data, step)
+        assert ours.read_text() == plain.read_text()
+
+
+def test_what_another_wrote_is_not_parsed_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "dvc.lock"
+    path.write_text(COMMITTED)
+    mine, other = LockFile(path), LockFile(path)
+    mine.read()
+    with other.modify() as data:
+        changes(data, 0)
+    parsed: list[str] = []
+    monkeypatch.setattr(
+        module, "parse_yaml_for_update", lambda text, where: parsed.append(text) or parse_yaml_for_update(text, where)
+    )
+    with mine.modify() as data:
+        changes(data, 1)
+    assert [text.split(":")[0].strip() for text in parsed] == ["train@gan", "train@new0"]
 
 
 @pytest.fixture(params=["committed", "comments", "data sets", "no stages", "anchors"])

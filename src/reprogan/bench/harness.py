@@ -1,121 +1,119 @@
-"""Both sides of each comparison in turn, medians and spread, as JSON and a Markdown table."""
+"""The topics of `reprogan bench`, what they measured, and the page that is written of it."""
 
 import json
 import platform
-import statistics
 import subprocess
-import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from reprogan.atomic import write_atomically
+from reprogan.bench import ceilings, data, growth, kernels, scores, start, tracking, training
+from reprogan.bench.measure import Row
 from reprogan.config import Parameters
 from reprogan.errors import UserError
 
-_IMAGES = {  # a measurement; ours should take several seconds
-    "fully_connected": 192_000,
-    "cgan": 96_000,
-    "autoencoder": 96_000,
-    "multilayer": 400_000,
-    "cnn_classifier": 48_000,
-    "dcgan64": 3_200,
-    "r3gan": 6_400,
-}
-_DEFAULT_IMAGES = 12_800
+FIGURES, PAGE = Path("docs/benchmarks.json"), Path("docs/benchmarks.md")
+_TEMPLATE = Path(__file__).parent / "benchmarks.md.jinja"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Ours against the plain loop for one variant: medians of the rounds, and the ratio of each round."""
+class Options:
+    """What is to be measured, and how."""
 
-    variant: str
-    isa: str
-    batch_size: int
-    ours: float  # images/s
-    plain: float  # images/s
-    ratio: float
-    ratios: list[float]
-    ours_mib: float
-    plain_mib: float
+    variants: tuple[str, ...]  # none: all
+    images: int | None  # of a measurement of a training; None: some seconds' worth
+    rounds: int
+    isas: tuple[str, ...]
 
 
-def run_benchmarks(
-    params: Parameters, root: Path, variants: tuple[str, ...], images: int | None, rounds: int, isas: tuple[str, ...]
-) -> list[Comparison]:
-    """Time every variant (or those named) at each of `isas`, ours and plain in turn, `rounds` times.
+class Topic(NamedTuple):
+    """How a topic is measured and shown."""
 
-    Raises UserError if the data is not prepared yet.
+    rows: Callable[[Parameters, Options], list[Row]]
+    markdown: Callable[[list[Row]], str]
+
+
+TOPICS = {
+    "ceilings": Topic(lambda params, options: ceilings.rows(params, options.isas), ceilings.markdown),
+    "training": Topic(
+        lambda params, options: training.rows(params, options.variants, options.images, options.rounds, options.isas),
+        training.markdown,
+    ),
+    "kernels": Topic(lambda params, options: kernels.rows(options.isas), kernels.markdown),
+    "data": Topic(lambda params, options: data.rows(params), data.markdown),
+    "start": Topic(lambda params, options: start.rows(params, options.rounds), start.markdown),
+    "tracking": Topic(lambda params, options: tracking.rows(params, options.rounds), tracking.markdown),
+    "growth": Topic(lambda params, options: growth.rows(params), growth.markdown),
+    "scoring": Topic(lambda params, options: scores.rows(params, options.rounds), scores.markdown),
+}
+
+
+def topics_of(what: Sequence[str], params: Parameters) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The topics and the variants that words name; a variant alone means its training, and no word everything.
+
+    Raises UserError for a word that is neither.
     """
-    for data in sorted({params.variant(name).data for name in variants or params.variants}):
-        if not (root / f"data/processed/{data}.h5").is_file():
-            raise UserError(f"data/processed/{data}.h5: not there; run `dvc repro prepare_{data}` first")
-    results = []
-    for isa in isas:
-        for name in variants or tuple(params.variants):
-            variant = params.variant(name)
-            count = images or _IMAGES.get(variant.architecture, _DEFAULT_IMAGES)
-            pairs = [(_measure("ours", name, isa, count), _measure("plain", name, isa, count)) for _ in range(rounds)]
-            results.append(_comparison(name, isa, variant.training.batch_size, pairs))
-            print(_row(results[-1]), file=sys.stderr, flush=True)
-    return results
+    if unknown := [word for word in what if word not in TOPICS and word not in params.variants]:
+        known = f"one of {', '.join(TOPICS)}, or variants: {', '.join(params.variants)}"
+        raise UserError(f"bench: found {unknown[0]!r}; expected {known}")
+    variants = tuple(word for word in what if word not in TOPICS)
+    topics = tuple(word for word in what if word in TOPICS) or (("training",) if variants else tuple(TOPICS))
+    return topics, variants
 
 
-def markdown(results: list[Comparison], params: Parameters, command: str) -> str:
-    """The results as a table with what made them: commit, machine, torch version, command."""
+def measure(topics: Sequence[str], params: Parameters, options: Options, command: str) -> dict[str, Row]:
+    """{topic: its rows and what made them}. Raises UserError where something that is needed is not there."""
+    return {
+        name: {"made": _made(params, options, command), "rows": TOPICS[name].rows(params, options)} for name in topics
+    }
+
+
+def markdown(measured: dict[str, Row]) -> str:
+    """What was measured as tables, each headed by what made it."""
+    return "\n".join(_section(name, found) for name, found in measured.items())
+
+
+def write_page(root: Path, measured: dict[str, Row]) -> None:
+    """Keep what was measured in docs/benchmarks.json, in place of what was there of these topics; write the page."""
+    figures = json.loads((root / FIGURES).read_text(encoding="utf-8")) if (root / FIGURES).is_file() else {}
+    figures |= measured
+    write_atomically(root / FIGURES, json.dumps(figures, indent=1, sort_keys=True) + "\n")
+    write_atomically(root / PAGE, page(figures))
+
+
+def page(figures: dict[str, Row]) -> str:
+    """docs/benchmarks.md of the figures in docs/benchmarks.json."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(of={name: _section(name, found) for name, found in figures.items()})
+
+
+def _section(name: str, found: Row) -> str:
+    made = found["made"]
+    head = (
+        f"`{made['command']}` at commit {made['commit']}, {made['processor']}, {made['threads']} threads, torch "
+        f"{made['torch']}, Python {made['python']}"
+    )
+    rounds = f"; medians of {made['rounds']} rounds, and their range" if made["rounds"] > 1 else ""
+    return f"{head}{rounds}.\n\n{TOPICS[name].markdown(found['rows'])}"
+
+
+def _made(params: Parameters, options: Options, command: str) -> Row:
     import torch
 
     from reprogan.training.device import cpu_name
 
-    head = (
-        f"`{command}` at commit {_commit()}, {cpu_name()}, {params.compute.threads} threads, "
-        f"torch {torch.__version__}, Python {platform.python_version()}; medians of {len(results[0].ratios)} rounds, "
-        "the ratio's range over the rounds in brackets.\n\n"
-        "| variant | isa | batch | ours, images/s | plain loop, images/s | ratio | peak memory, ours / plain |\n"
-        "|---|---|---|---|---|---|---|\n"
-    )
-    return head + "\n".join(_row(result) for result in results) + "\n"
-
-
-def as_json(results: list[Comparison]) -> str:
-    """The results as JSON."""
-    return json.dumps([asdict(result) for result in results], indent=2)
-
-
-def _measure(side: str, variant: str, isa: str, images: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "reprogan.bench.side", side, variant, isa, str(images)]
-    run = subprocess.run(command, capture_output=True, text=True)
-    if run.returncode:
-        raise UserError(f"bench: {side} {variant} {isa} failed: {run.stderr.strip().splitlines()[-1]}")
-    return json.loads(run.stdout.splitlines()[-1])
-
-
-def _comparison(
-    variant: str, isa: str, batch_size: int, pairs: list[tuple[dict[str, float], dict[str, float]]]
-) -> Comparison:
-    def middle(side: int, key: str) -> float:
-        return statistics.median(pair[side][key] for pair in pairs)
-
-    ratios = [ours["images_per_second"] / plain["images_per_second"] for ours, plain in pairs]
-    return Comparison(
-        variant=variant,
-        isa=isa,
-        batch_size=batch_size,
-        ours=middle(0, "images_per_second"),
-        plain=middle(1, "images_per_second"),
-        ratio=statistics.median(ratios),
-        ratios=ratios,
-        ours_mib=middle(0, "peak_mib"),
-        plain_mib=middle(1, "peak_mib"),
-    )
-
-
-def _row(result: Comparison) -> str:
-    return (
-        f"| {result.variant} | {result.isa} | {result.batch_size} | {result.ours:,.0f} | {result.plain:,.0f} "
-        f"| {result.ratio:.2f} ({min(result.ratios):.2f}–{max(result.ratios):.2f}) "
-        f"| {result.ours_mib:.0f} / {result.plain_mib:.0f} MiB |"
-    )
-
-
-def _commit() -> str:
-    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return run.stdout.strip() or "unknown"
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return {
+        "command": command,
+        "commit": commit or "unknown",
+        "processor": cpu_name(),
+        "threads": params.compute.threads,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "rounds": options.rounds,
+    }

@@ -1,50 +1,67 @@
 """Time and memory of scoring, side by side with torchmetrics and torch-fidelity, the same extractor plugged in.
 
-`python -m reprogan.bench.scores`, in a repository whose pipeline has run and in which `make test` has set up the other
-two. Each side runs in a process of its own, from the same images in memory to its scores; its peak memory is that
-process's. Ours gives precision, recall, density, coverage, diversity and memorisation besides; torchmetrics has no
-nearest neighbours, torch-fidelity precision and recall of them.
+In a repository whose pipeline has run and in which `make test` has set up the other two. Each side runs in a process of
+its own, from the same images in memory to its scores; its peak memory is that process's. Ours gives precision, recall,
+density, coverage, diversity and memorisation besides; torchmetrics has no nearest neighbours, torch-fidelity precision
+and recall of them.
 """
 
 import argparse
 import json
 import os
 import resource
-import subprocess
-import sys
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reprogan.config import Evaluation, load
+from reprogan.bench.measure import Row, in_a_process, said, table
+from reprogan.config import Evaluation, Parameters, load
 from reprogan.entry import checkout_root, pin_instruction_set
 
 SIDES = ("ours", "torchmetrics", "torch-fidelity")
 _VARIANT, _REFERENCE = "dcgan", "digits"
+_COUNT = 10_000
 
 
 def main() -> None:
-    """Print a row a side: seconds, peak memory, scores."""
+    """Measure one side and print a line of JSON: seconds, peak memory, scores."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000, help="images on each side")
-    parser.add_argument("--side", choices=SIDES, help="measure one alone, in this process, and print JSON")
+    parser.add_argument("--count", type=int, default=_COUNT, help="images on each side")
+    parser.add_argument("--side", choices=SIDES, required=True)
     arguments = parser.parse_args()
     os.chdir(checkout_root())
-    if arguments.side:
-        print(json.dumps(_measure(arguments.side, arguments.count)))
-        return
-    print("| side | seconds | peak memory, MiB | Fréchet | kernel | inception |\n|---|---|---|---|---|---|")
-    for side in SIDES:
-        command = [sys.executable, "-m", "reprogan.bench.scores", "--count", str(arguments.count), "--side", side]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        scores = " | ".join(f"{found['scores'][key]:.4g}" for key in ("frechet", "kernel", "inception"))
-        print(f"| {side} | {found['seconds']:.1f} | {found['memory']:,.0f} | {scores} |", flush=True)
+    pin_instruction_set(load().compute)
+    print(json.dumps(measured(arguments.side, arguments.count)))
 
 
-def _measure(side: str, count: int) -> dict[str, Any]:
+def rows(params: Parameters, rounds: int) -> list[Row]:
+    """A row a side, in turn."""
+    found: list[list[Row]] = [[] for _ in SIDES]
+    for _ in range(rounds):
+        for side, of_side in zip(SIDES, found, strict=True):
+            of_side.append(in_a_process("reprogan.bench.scores", "--side", side))
+            said(f"scoring, {side}: {of_side[-1]['seconds']:.1f} s")
+    return [
+        {"side": side, **of_side[0], "seconds": statistics.median(row["seconds"] for row in of_side)}
+        for side, of_side in zip(SIDES, found, strict=True)
+    ]
+
+
+def markdown(found: list[Row]) -> str:
+    """The rows as a table."""
+    keys = ("frechet", "kernel", "inception")
+    lines = [
+        (row["side"], f"{row['seconds']:.1f}", f"{row['memory']:,.0f}", *(f"{row['scores'][key]:.4g}" for key in keys))
+        for row in found
+    ]
+    return table(("side", "seconds", "peak memory, MiB", "Fréchet", "kernel", "inception"), lines)
+
+
+def measured(side: str, count: int) -> Row:
+    """One side, in this process."""
     params = load()
-    pin_instruction_set(params.compute)
     import torch
 
     from reprogan.data import hdf5
