@@ -6,7 +6,7 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.slow
-VARIANTS = ("ring_r3gan", "pix2pix_edges", "stackgan")
+VARIANTS = ("ring_gan", "pix2pix_edges", "stackgan")
 
 
 def bench(project, *arguments: str):  # type: ignore[no-untyped-def]
@@ -25,7 +25,7 @@ def test_every_kind_of_training_has_a_plain_loop_a_count_and_a_profile(project, 
         assert sum(row["profile"].values()) == pytest.approx(1, abs=0.3)  # a profile takes time, too
         assert f"| `{row['variant']}` | native |" in done.stdout
     by_name = {row["variant"]: row for row in measured["rows"]}
-    assert by_name["ring_r3gan"]["ceiling_of"] == "product"
+    assert by_name["ring_gan"]["ceiling_of"] == "product"
     assert by_name["stackgan"]["ceiling_of"] == "convolution"
     assert project.digests() == pipeline.digests
 

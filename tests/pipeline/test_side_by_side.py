@@ -69,16 +69,16 @@ def test_a_stage_that_fails_lets_others_end_and_none_begin(project):
 
 @pytest.mark.slow
 def test_told_to_stop_it_leaves_nothing_running_and_goes_on(project, pipeline, wait_until):
-    project.forget("train@gan", "train@cgan")
+    project.forget("train@gan", "train@dcgan")
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    command = [*COMMAND, "-j", "2", "train@gan", "train@cgan"]
+    command = [*COMMAND, "-j", "2", "train@gan", "train@dcgan"]
     process = subprocess.Popen(command, cwd=project.root, env=project.environment(), start_new_session=True, **options)
-    histories = [project.root / f".reprogan/live/{name}/history.csv" for name in ("gan", "cgan")]
+    histories = [project.root / f".reprogan/live/{name}/history.csv" for name in ("gan", "dcgan")]
     assert wait_until(lambda: all(file.is_file() and file.read_text().count("\n") > 3 for file in histories), 120)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) != 0
     assert wait_until(lambda: not project.processes(), 60)
-    project.repro("-j", "2", "train@gan", "train@cgan")
+    project.repro("-j", "2", "train@gan", "train@dcgan")
     assert project.digests("models") == {
         path: digest for path, digest in pipeline.digests.items() if path.startswith("models/")
     }

@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from reprogan.config import NO_UPSTREAM, Compute, Variant
 from reprogan.data import hdf5, view
@@ -53,7 +56,6 @@ def operations(variant: Variant, compute: Compute) -> float:
     same adds or saves does not count.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
 
     os.environ[OFF] = "off"  # a replayed step calls no network
     networks = networks_of(variant)
@@ -76,7 +78,23 @@ def operations(variant: Variant, compute: Compute) -> float:
         return images.batch(seen - batch, batch)
 
     system = systems.build(variant.system, networks, variant.objective, "", variant.training.images)
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    with _Counting() as counting, sdpa_kernel(SDPBackend.MATH):
         system.step(next_batch, randomness, Position(0, 0.0))
-        counted = counter.get_total_flops()
-    return counted / seen
+    return counting.operations / seen
+
+
+class _Counting(TorchDispatchMode):
+    """Adds up torch's own counts. Its FlopCounterMode has hooks on modules that gradients of gradients do not bear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(
+        self, kernel: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = kernel(*args, **kwargs)
+        if (count := flop_registry.get(kernel._overloadpacket)) is not None:
+            self.operations += count(*args, **kwargs, out_val=result)
+        return result
