@@ -30,7 +30,7 @@ def test_a_linear_layer_and_its_gradients(product, rows, inputs, outputs, bias):
     exact = x.detach().double().requires_grad_()
     y, expected = ours(x), theirs(exact)
     if product == "oneDNN":
-        assert "ProductBackward" in str(y.grad_fn.next_functions[0][0] if bias else y.grad_fn)
+        assert "ProductBackward" in str(y.grad_fn)
     torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
     slope = torch.randn_like(y)
     found = torch.autograd.grad(y, [x, *ours.parameters()], slope)

@@ -167,7 +167,7 @@ def _ways() -> Iterator[tuple[str, str, bool, Callable[[], object], Callable[[],
         a, b = numbers(rows_, length), numbers(outputs, length)
         yield (
             f"product of {rows_}×{length} and {length}×{outputs} by oneDNN", "MKL's", used,
-            partial(Product.apply, a, b), partial(torch.matmul, a, b.t()),
+            partial(Product.apply, a, b, None), partial(torch.matmul, a, b.t()),
         )  # fmt: skip
     flat = numbers(64, 784)
     yield "tanh of 64×784 as 2 σ(2x) - 1", "torch's own", True, lambda: Tanh()(flat), lambda: torch.tanh(flat)

@@ -18,8 +18,7 @@ class Linear(nn.Linear):
     def forward(self, inputs: Tensor) -> Tensor:
         if not onednn_is_faster(inputs, len(self.weight)):
             return super().forward(inputs)
-        outputs = Product.apply(inputs, self.weight)
-        return outputs if self.bias is None else outputs + self.bias
+        return Product.apply(inputs, self.weight, self.bias)
 
 
 class Tanh(nn.Tanh):
@@ -85,6 +84,19 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 def spectral_norm(layer: nn.Module) -> nn.Module:
     """Divide a layer's weight by its largest singular value, by one power iteration a pass (Miyato et al. 2018)."""
     return nn.utils.parametrizations.spectral_norm(layer)
+
+
+def lay_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
+    """Have convolutions' weights lie as `layout` says, and wide linear layers' column by column, on a CPU; in place.
+
+    A gradient is computed in half the time as (inputs, outputs) where there are more outputs than inputs, and an
+    optimiser wants it to lie as its weight does.
+    """
+    network.to(memory_format=layout)
+    for module in network.modules():
+        if type(module) is Linear and module.out_features > module.in_features and module.weight.is_cpu:
+            module.weight.data = module.weight.data.t().contiguous().t()
+    return network
 
 
 _STOCK: dict[type, type[nn.Module]] = {

@@ -3,6 +3,7 @@
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,26 +20,29 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     fast as oneDNN's, which keep that promise too. A call of oneDNN's takes ten microseconds longer, so small products
     are MKL's in any case.
     """
-    return Product.apply(a, b) if onednn_is_faster(a, len(b)) else a @ b.t()
+    return Product.apply(a, b, None) if onednn_is_faster(a, len(b)) else a @ b.t()
 
 
 class Product(torch.autograd.Function):
-    """a (N, K), b (M, K) => a bᵀ (N, M), float32 on the CPU; by oneDNN; can be differentiated any number of times."""
+    """a (N, K), b (M, K), c (M,) or None => a bᵀ + c (N, M), by oneDNN; can be differentiated any number of times."""
 
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
         ctx.save_for_backward(a, b)
-        return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+        outputs: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, c, "none", [], "")
+        return outputs
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         a, b = ctx.saved_tensors
-        of_a = Product.apply(gradient, b.t()) if ctx.needs_input_grad[0] else None
+        of_a = Product.apply(gradient, b.t(), None) if ctx.needs_input_grad[0] else None
         of_b = None
         if ctx.needs_input_grad[1]:  # laid out as b: an optimiser would copy it otherwise
             by_columns = b.stride(0) == 1 and b.stride(1) > 1
-            of_b = Product.apply(a.t(), gradient.t()).t() if by_columns else Product.apply(gradient.t(), a.t())
-        return of_a, of_b
+            of_b = (
+                Product.apply(a.t(), gradient.t(), None).t() if by_columns else Product.apply(gradient.t(), a.t(), None)
+            )
+        return of_a, of_b, gradient.sum(0) if ctx.needs_input_grad[2] else None
 
 
 def on_cpu(inputs: Tensor) -> bool:

@@ -51,6 +51,9 @@ class Adam:
         self._steps = torch.zeros((), device=self.weights[0].device)
         self._one = torch.ones_like(self._steps)
         self._strides = [weight.stride() for weight in self.weights]
+        self._in_memory = [
+            [_in_memory(one) for one in of_each] for of_each in (self.weights, self._means, self._squares)
+        ]
         self._steps_of_each = [self._steps] * len(self.weights)
 
     def descend(self, loss: Tensor, some_rest: bool = False) -> None:
@@ -67,16 +70,17 @@ class Adam:
     def step(self, *gradients: Tensor) -> None:
         """One step with one gradient a weight; to be called where torch records no graph."""
         laid_out: list[Tensor] = [
-            # The kernel walks through memory: a gradient must lie as its weight does.
-            gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient)
+            # A gradient must lie as its weight does.
+            _in_memory(gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient))
             for gradient, stride, weight in zip(gradients, self._strides, self.weights, strict=True)
         ]
         self._steps += self._one
+        weights, means, squares = self._in_memory
         torch._fused_adamw_(
-            self.weights,
+            weights,
             laid_out,
-            self._means,
-            self._squares,
+            means,
+            squares,
             [],
             self._steps_of_each,
             lr=self.learning_rate * self.rate_factor,
@@ -98,3 +102,8 @@ class Adam:
         for mine, saved in zip([*self._means, *self._squares], [*state["means"], *state["squares"]], strict=True):
             mine.copy_(saved)
         self._steps.copy_(state["steps"])
+
+
+def _in_memory(tensor: Tensor) -> Tensor:
+    """The numbers of a dense tensor in the order in which they lie: the kernel takes any other order for scattered."""
+    return tensor if tensor.is_contiguous() else tensor.detach().as_strided((tensor.numel(),), (1,))

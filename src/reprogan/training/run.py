@@ -15,6 +15,7 @@ from reprogan.data.batches import Batch, TrainingImages, to_float
 from reprogan.errors import UserError
 from reprogan.models import architecture, trained
 from reprogan.models.latents import classes_of
+from reprogan.models.layers import lay_out
 from reprogan.systems import system as systems
 from reprogan.training import digests
 from reprogan.training.checkpoint import Checkpoints
@@ -120,7 +121,7 @@ def _train_from_one_seed(
             "data; expected null"
         )
     for network in networks.values():
-        network.to(device).to(memory_format=memory_format(compute)).train()
+        lay_out(network.to(device), memory_format(compute)).train()
         ranks.synchronise(network)
     system = systems.build(variant.system, networks, variant.objective, where, training.images)
     for optimiser in system.optimisers.values():
