@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ import yaml
 from click.testing import CliRunner, Result
 
 from reprogan import doctor
-from reprogan.bench.harness import Comparison
 from reprogan.bench.seeds import Outcome
 from reprogan.blocks import read_yaml
 from reprogan.cli import main
@@ -310,9 +308,11 @@ def test_seeds_as_json(root, monkeypatch):
 
 
 def test_bench_as_json(root, monkeypatch):
-    values = {field.name: 1.5 for field in fields(Comparison)} | {"variant": "gan", "isa": "avx2", "ratios": [1.5]}
-    monkeypatch.setattr("reprogan.bench.harness.run_benchmarks", lambda *arguments: [Comparison(**values)])
-    assert json.loads(in_process(root, monkeypatch, "bench", "gan", "--json").stdout) == [values]
+    rows = [{"isa": isa, "product": 1e11, "convolution": 2e11, "copy": 1e10} for isa in ("native", "avx2")]
+    monkeypatch.setattr("reprogan.bench.ceilings.rows", lambda params, isas: rows)
+    found = json.loads(in_process(root, monkeypatch, "bench", "ceilings", "--json").stdout)
+    assert list(found) == ["ceilings"] and found["ceilings"]["rows"] == rows
+    assert set(found["ceilings"]["made"]) >= {"command", "commit", "processor", "threads", "torch", "python"}
 
 
 def test_the_command_line_starts_without_heavy_libraries():

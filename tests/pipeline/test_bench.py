@@ -6,7 +6,7 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.slow
-VARIANTS = ("ring_gan", "pix2pix_edges", "stackgan")
+VARIANTS = ("ring_gan", "stackgan")
 
 
 def bench(project, *arguments: str):  # type: ignore[no-untyped-def]

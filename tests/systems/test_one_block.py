@@ -81,7 +81,9 @@ def test_numbers_that_lie_side_by_side():
 
 def networks() -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(1)
-    ours = nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), nn.BatchNorm2d(5), nn.LeakyReLU(0.1), nn.Flatten(), nn.Linear(80, 7))
+    ours = nn.Sequential(
+        nn.Conv2d(3, 5, 3, bias=False), nn.BatchNorm2d(5), nn.LeakyReLU(0.1), nn.Flatten(), nn.Linear(80, 7)
+    )
     ours.to(memory_format=torch.channels_last)
     return ours, copy.deepcopy(ours)
 

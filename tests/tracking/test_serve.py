@@ -15,11 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import torch
 from PIL import Image
 
-from reprogan.models import trained
-from reprogan.sampling.generate import generate
 from reprogan.tracking.publish import publish
 
 PROJECT = Path(__file__).parents[2]
@@ -55,14 +52,28 @@ def address(repository: Any, wait_until: Callable[..., bool]) -> Iterator[str]:
         process.wait()
 
 
+def drawn(root: Path, counts: dict[int, int]) -> list[np.ndarray]:
+    """{seed: count} images of each seed, drawn with the instruction set of params.yaml, as all commands do."""
+    code = (
+        "import sys; from pathlib import Path; from reprogan.config import load; "
+        "from reprogan.entry import pin_instruction_set; params = load(); pin_instruction_set(params.compute); "
+        "import numpy, torch; from reprogan.models import trained; from reprogan.sampling.generate import generate; "
+        "torch.set_num_threads(params.compute.threads); model = trained.load(Path('models/gan')); "
+        f"numpy.savez('drawn.npz', *[torch.cat(list(generate(model, n, seed))) for seed, n in {counts}.items()])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True, timeout=120)
+    with np.load(root / "drawn.npz") as found:
+        return list(found.values())
+
+
 def test_a_model_is_served(repository: Any, address: str) -> None:
     assert "models:/reprogan-gan@challenger, version 1: http://127.0.0.1:" in (repository.root / "log").read_text()
 
     def ask(**params: Any) -> requests.Response:
         return requests.post(f"{address}/invocations", json={"inputs": [0], "params": params}, timeout=60)
 
-    model = trained.load(repository.root / "models/gan")
-    expected = torch.cat(list(generate(model, 120, 7))).numpy()
+    expected = drawn(repository.root, {7: 120})[0]
     answer = ask(seed=7, count=120)
     assert answer.status_code == 200
     np.testing.assert_array_equal(np.array(answer.json()["predictions"], np.uint8), expected)
@@ -85,9 +96,11 @@ def test_a_model_is_served(repository: Any, address: str) -> None:
     assert requests.post(f"{address}/invocations", data="x", headers={"Content-Type": "text/plain"}).status_code == 415
 
     # Many at once: each gets its own.
+    images = drawn(repository.root, dict.fromkeys(range(100), 1))
+
     def first(seed: int) -> bool:
         image = np.array(ask(seed=seed, count=1).json()["predictions"], np.uint8)
-        return bool((image == next(generate(model, 1, seed)).numpy()).all())
+        return bool((image == images[seed]).all())
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(first, range(100)))
