@@ -89,7 +89,8 @@ def page(figures: dict[str, Row]) -> str:
 
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(of={name: _section(name, found) for name, found in figures.items()})
+    of = {name: f"Not measured yet: `reprogan bench {name} --write`.\n" for name in TOPICS}
+    return template.render(of=of | {name: _section(name, found) for name, found in figures.items()})
 
 
 def _section(name: str, found: Row) -> str:
