@@ -44,7 +44,7 @@ def leases(compute: Compute, jobs: int) -> list[dict[str, str]]:
 
     Where there are too few cores for all to have their own, they share them.
     """
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []  # only Linux gives them out
     if len(cores) >= jobs * compute.threads:
         parts = [cores[job * compute.threads : (job + 1) * compute.threads] for job in range(jobs)]
         given = [{CORES: ",".join(map(str, part))} for part in parts]
