@@ -75,7 +75,15 @@ def _over(row: Row, floor: float) -> str:
 
 def _run(command: Sequence[str], where: Path) -> None:
     done = subprocess.run(
-        command, cwd=where, capture_output=True, text=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"}
+        command,
+        cwd=where,
+        capture_output=True,
+        text=True,
+        env=os.environ
+        | {
+            "DVC_NO_ANALYTICS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # stages are run by `python`
+        },
     )
     if done.returncode:
         raise UserError(f"bench: {' '.join(command)} failed: {done.stderr.strip().splitlines()[-1]}")
