@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reprogan.data.hdf5 import POINT
+from reprogan.data.hdf5 import POINT, RowsInFile
 from reprogan.data.view import enlarge
 
 
@@ -73,7 +73,7 @@ class TrainingImages:
 
         `permutation(epoch, N)` gives the order of an epoch; batches are enlarged to `size` (see data/view.py).
         """
-        self.is_streamed = isinstance(images, np.memmap)
+        self.is_streamed = isinstance(images, np.memmap | RowsInFile)
         self.waited = 0.0  # seconds for the file, in all
         self.labels = torch.from_numpy(labels).to(device)
         pixels = [images] if sources is None else [images, sources]
@@ -117,7 +117,7 @@ class TrainingImages:
 
     def _read(self, chosen: Tensor) -> list[Tensor]:
         rows = chosen.cpu().numpy()
-        return [torch.from_numpy(np.take(pixels, rows, 0)) for pixels in self._files]
+        return [torch.from_numpy(pixels[rows]) for pixels in self._files]
 
     def _order(self, position: int, size: int) -> Tensor:
         parts: list[Tensor] = []

@@ -32,6 +32,24 @@ Options = dict[str, tuple[str, ...]]
 """{attribute: what its codes 0, 1, ... mean}"""
 
 
+class RowsInFile:
+    """Rows of a data set that was written in pieces, compressed or not, read from its file as they are asked for."""
+
+    def __init__(self, path: Path, pixels: h5py.Dataset) -> None:
+        self.shape, self.dtype, self.nbytes = pixels.shape, pixels.dtype, pixels.nbytes
+        self._path, self._name = path, pixels.name
+        self._pixels: h5py.Dataset | None = None  # open from the first row on
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """One row, a slice of them, or those whose numbers an array holds, in its order."""
+        if self._pixels is None:
+            self._pixels = h5py.File(self._path, "r")[self._name]
+        return rows_of(self._pixels, rows) if isinstance(rows, np.ndarray) else self._pixels[rows]
+
+
 @dataclass(frozen=True)
 class Arrays:
     """One split: images uint8 (N, C, H, W) or points float32 (N, 2, 1, 1); labels int64 (N,), indices of classes.
@@ -185,9 +203,9 @@ def describe(path: Path) -> Description:
 def read(path: Path, split: Split, rows: np.ndarray | None = None) -> Arrays:
     """Read one split into memory, as it was written; or those of its `rows` alone, in their order.
 
-    A whole split that would take more than half of the free memory stays in the file: its images and sources are
-    `numpy.memmap`. Where `$REPROGAN_STREAM` is "on" that is so for any. Raises UserError as `describe`, and for images
-    that have to stay there and are compressed.
+    A whole split that would take more than half of the free memory stays in the file: its images and sources are read
+    from there as they are asked for. Where `$REPROGAN_STREAM` is "on" that is so for any.
+    Raises UserError as `describe`.
     """
     with _open(path) as file:
         description, group = _describe(file), file[split]
@@ -212,13 +230,10 @@ def _stays_in_the_file(group: h5py.Group) -> bool:
     return sum(one.nbytes for one in pixels) > available_memory() // 2
 
 
-def _in_the_file(path: Path, pixels: h5py.Dataset) -> np.ndarray:
-    """A data set's numbers where they lie in the file, to be read as they are asked for. Raises _Damaged."""
+def _in_the_file(path: Path, pixels: h5py.Dataset) -> Any:
+    """A data set's numbers where they lie in the file, to be read as they are asked for: as an array, or like one."""
     if pixels.chunks is not None:
-        raise _Damaged(
-            f"{pixels.nbytes / 2**30:.1f} GiB of compressed images are more than half of the free memory; expected "
-            "uncompressed ones, which are read as they are needed: set faces.compression to none in params.yaml"
-        )
+        return RowsInFile(path, pixels)
     return np.memmap(path, pixels.dtype, "r", pixels.id.get_offset(), pixels.shape)
 
 
