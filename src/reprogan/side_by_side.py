@@ -11,16 +11,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from types import FrameType
 from typing import Any
 
 from reprogan import lockfile
 from reprogan.config import Compute, load
 from reprogan.entry import exit_status
 from reprogan.errors import UserError
+from reprogan.signals import told_to_stop
 from reprogan.warm import CORES
 
 _GPUS = "CUDA_VISIBLE_DEVICES"
@@ -99,7 +99,7 @@ def _run(plan: Plan, given: list[dict[str, str]], options: list[str]) -> int:
     """
     free, begun, done, status = list(given), set[str](), set[str](), 0
     running: dict[int, tuple[str, dict[str, str]]] = {}
-    with _told_to_stop(running) as stop:
+    with told_to_stop(partial(_stop, running)) as stop:
         while True:
             for name in list(plan.ready(begun, done)):
                 if free and not status and not stop:
@@ -160,23 +160,10 @@ def _in_a_fork(work: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
-@contextmanager
-def _told_to_stop(running: Iterable[int]) -> Iterator[list[int]]:
-    """While this is entered, SIGTERM and SIGINT end the processes that run then, and are noted."""
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        for pid in list(running):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop(processes: Iterable[int]) -> None:
+    for pid in list(processes):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 if __name__ == "__main__":

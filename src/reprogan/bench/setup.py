@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from reprogan.config import NO_UPSTREAM, Compute, Variant
+from reprogan.config import NO_UPSTREAM, Variant
 from reprogan.data import hdf5, view
 from reprogan.data.batches import TrainingImages
 from reprogan.models import architecture, trained
@@ -49,7 +49,7 @@ def networks_of(variant: Variant) -> dict[str, nn.Module]:
     return networks
 
 
-def operations(variant: Variant, compute: Compute) -> float:
+def operations(variant: Variant) -> float:
     """Floating-point operations of a training for each image seen, by torch's counter: of one step as it is defined.
 
     Of products and convolutions, a multiplication and an addition counted as two. What a faster way of computing the

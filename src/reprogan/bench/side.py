@@ -61,7 +61,7 @@ def main() -> None:
 
     variant = at_its_last_size(params.variant(name))
     if side == "operations":
-        print(json.dumps({"operations": operations(variant, compute)}))
+        print(json.dumps({"operations": operations(variant)}))
         return
     measure = {"ours": _ours, "plain": _plain, "profile": _profile}[side]
     with tempfile.TemporaryDirectory() as folder:

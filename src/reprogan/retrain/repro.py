@@ -2,18 +2,16 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from reprogan.errors import UserError
 from reprogan.parent import STOP_WITH_PARENT
 from reprogan.retrain.report import Ran
+from reprogan.signals import told_to_stop
 from reprogan.training.stopping import Stopped
 
 _RUNS = re.compile(r"Running stage '(.+)':$")
@@ -41,7 +39,7 @@ def repro(root: Path, arguments: Sequence[str], ran: list[Ran]) -> None:
             ran.append(Ran(current[0], current[1], time.monotonic() - current[2]))
             current = None
 
-    with _stopping(process) as stop:
+    with told_to_stop(process.terminate) as stop:
         for line in process.stdout:
             print(line, end="", file=sys.stderr, flush=True)
             if match := (begun := _RUNS.match(line)) or _RESTORED.match(line):
@@ -55,20 +53,3 @@ def repro(root: Path, arguments: Sequence[str], ran: list[Ran]) -> None:
         raise Stopped("stopped; what was trained so far is kept: `reprogan retrain` goes on from there", stop[0])
     if status:
         raise UserError("a stage failed, as said above; the stages before it are kept: mend it and run it again")
-
-
-@contextmanager
-def _stopping(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
-    """While this is entered, SIGTERM and SIGINT end the child, and are noted."""
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        process.terminate()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
