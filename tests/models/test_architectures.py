@@ -8,6 +8,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from reprogan.errors import UserError
 from reprogan.models import architecture
 from reprogan.models.convolution import BatchNorm2d
+from reprogan.models.normalisation import LayerNorm2d
 
 FULLY_CONNECTED = {
     "latent_size": 20,
@@ -36,7 +37,7 @@ DCGAN64 = {
 }
 MULTILAYER = {"latent_size": 2, "latent_distribution": "normal", "hidden": 16, "layers": 2}
 GRAY = (1, 28, 28)
-NORMS = {"batch": BatchNorm2d, "instance": nn.InstanceNorm2d, "layer": nn.GroupNorm}
+NORMS = {"batch": BatchNorm2d, "instance": nn.InstanceNorm2d, "layer": LayerNorm2d}
 
 
 def described(network: nn.Module) -> list[str]:

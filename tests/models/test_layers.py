@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from reprogan.models import product as products
-from reprogan.models.layers import Dropout, Linear, Tanh, norm_layer, spectral_norm, stock
+from reprogan.models.layers import Dropout, Linear, Shrink, Tanh, norm_layer, shrunk, spectral_norm, stock
 
 
 @pytest.fixture(params=["oneDNN", "torch"])
@@ -176,3 +176,27 @@ def test_what_a_norm_takes_mean_and_variance_over(norm, over):
 def test_without_a_norm_of_activations_nothing_is_changed(norm):
     x = torch.randn(2, 3, 4, 4)
     assert norm_layer(norm, 3)(x) is x
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("by, shape", [(1, (2, 3, 6, 8)), (2, (2, 3, 6, 8)), (4, (2, 1, 8, 12)), (3, (2, 3, 6, 9))])
+def test_shrunk_images_and_their_derivatives(by, shape, layout):
+    torch.manual_seed(1)
+    images = torch.randn(shape).contiguous(memory_format=layout).requires_grad_()
+    exact = images.detach().double().requires_grad_()
+
+    def all_of(x, small):
+        (first,) = torch.autograd.grad(small.pow(3).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), x)
+        return [small, first, second]
+
+    wanted = all_of(exact, nn.functional.avg_pool2d(exact, by))
+    for mine, theirs in zip(all_of(images, shrunk(images, by)), wanted, strict=True):
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_pixels_left_over_are_not_looked_at():
+    images = torch.randn(2, 3, 9, 7)
+    torch.testing.assert_close(shrunk(images, 2), nn.functional.avg_pool2d(images, 2))
+    assert torch.equal(Shrink(4)(images), shrunk(images, 4))
+    assert type(stock(Shrink(4))) is nn.AvgPool2d

@@ -10,6 +10,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from reprogan.errors import UserError
 from reprogan.models import architecture
 from reprogan.models.convolution import BatchNorm2d
+from reprogan.models.normalisation import LayerNorm2d
 
 SETTINGS = {
     "width": 2,
@@ -22,7 +23,7 @@ SETTINGS = {
     "init_std": None,
 }
 GENERATOR_NORMS = {"batch": BatchNorm2d, "instance": nn.InstanceNorm2d}
-NORMS = {"instance": nn.InstanceNorm2d, "layer": nn.GroupNorm}
+NORMS = {"instance": nn.InstanceNorm2d, "layer": LayerNorm2d}
 
 
 def built(

@@ -77,8 +77,9 @@ def _ways() -> Iterator[tuple[str, str, bool, Callable[[], object], Callable[[],
     from torch import Tensor, nn
     from torch.nn.functional import avg_pool2d, dropout, fold, pad
 
-    from reprogan.models import convolution
-    from reprogan.models.layers import Dropout, Tanh
+    from reprogan.models import convolution, dcgan64
+    from reprogan.models.layers import Dropout, Tanh, shrunk
+    from reprogan.models.normalisation import LayerNorm2d
     from reprogan.models.product import Product
     from reprogan.models.stackgan import Smoothing
 
@@ -115,6 +116,15 @@ def _ways() -> Iterator[tuple[str, str, bool, Callable[[], object], Callable[[],
 
         return work
 
+    def attending(way: Callable[..., Tensor], *parts: Tensor) -> Callable[[], object]:
+        """The result and all gradients."""
+
+        def work() -> None:
+            y = way(*parts)
+            torch.autograd.grad(y, parts, torch.ones_like(y))
+
+        return work
+
     arguments: Any
     for what, x, *arguments in (
         ("grouped 3×3, 32 channels, 14×14, batch 32", numbers(32, 32, 14, 14), 32, 32, 3, 1, 1, 1, 2),
@@ -128,7 +138,7 @@ def _ways() -> Iterator[tuple[str, str, bool, Callable[[], object], Callable[[],
         ("to 1 channel, 28×28, batch 32", True, numbers(32, 16, 14, 14), 16, 1, 4, 2, 1),
         ("to 1 channel, 64×64, batch 32", True, numbers(32, 8, 32, 32), 8, 1, 4, 2, 1),
         ("8×8 to 3 channels, 128×128, batch 8", True, numbers(8, 16, 61, 61), 16, 3, 8, 2),
-        ("to 8 channels, 32×32, batch 32", False, numbers(32, 16, 16, 16), 16, 8, 4, 2, 1),
+        ("to 8 channels, 32×32, batch 32", True, numbers(32, 16, 16, 16), 16, 8, 4, 2, 1),
         ("to 32 channels, 8×8, batch 32", False, numbers(32, 64, 4, 4), 64, 32, 4, 2, 1),
     ):
         layer = nn.ConvTranspose2d(*arguments).to(memory_format=last).requires_grad_(False)
@@ -136,7 +146,7 @@ def _ways() -> Iterator[tuple[str, str, bool, Callable[[], object], Callable[[],
         size = layer(x).shape[2:]
         yield (
             f"transposed convolution by the remainders of its stride, {what}", "oneDNN's own", used,
-            partial(convolution._transposed, x, layer.weight, kind, *size),
+            partial(convolution._transposed, x, layer.weight, layer.bias, kind, *size),
             partial(layer, x),
         )  # fmt: skip
     x, w = numbers(32, 8, 32, 32), numbers(8, 1, 4, 4)
@@ -163,6 +173,18 @@ def _ways() -> Iterator[tuple[str, str, bool, Callable[[], object], Callable[[],
             f"BatchNorm of {shape[1]} channels, {shape[2]}×{shape[3]}, batch {shape[0]}, a channel after the other",
             "channels last", used, once(ours, numbers(*shape)), once(nn.BatchNorm2d(shape[1]), numbers(*shape)),
         )  # fmt: skip
+    x = numbers(16, 32, 7, 7)
+    yield (
+        "second derivative of LayerNorm, 16 of 32 channels of 7×7", "torch's own", True,
+        twice(LayerNorm2d(32), x), twice(nn.GroupNorm(1, 32), x),
+    )  # fmt: skip
+    for used, positions, width in ((True, 256, 32), (False, 1024, 16)):
+        parts = [torch.randn(16, positions, size, requires_grad=True) for size in (width // 8, width // 8, width)]
+        yield (
+            f"self-attention of 16 images, {positions} positions, {width} channels: products and softmax",
+            "a fused kernel", used,
+            attending(dcgan64._by_its_map, *parts), attending(dcgan64._by_a_fused_kernel, *parts),
+        )  # fmt: skip
     for used, rows_, length, outputs in ((True, 64, 784, 100), (False, 64, 64, 64)):
         a, b = numbers(rows_, length), numbers(outputs, length)
         yield (
@@ -181,6 +203,10 @@ def _ways() -> Iterator[tuple[str, str, bool, Callable[[], object], Callable[[],
         "means of neighbouring pixels by shifted sums, 4 of 128×128", "pooling", True,
         lambda: smooth(images),
         lambda: avg_pool2d(pad(images, (1, 0, 1, 0), mode="replicate"), 2, stride=1),
+    )  # fmt: skip
+    yield (
+        "means over squares of 2×2 by sums of every other row and column, 4 of 128×128", "pooling", True,
+        lambda: shrunk(images, 2), lambda: avg_pool2d(images, 2),
     )  # fmt: skip
 
 

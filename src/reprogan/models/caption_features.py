@@ -9,13 +9,13 @@ from typing import Annotated, cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import pad
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
 from reprogan.models.convolution import BatchNorm2d, Conv2d
-from reprogan.models.layers import Linear
+from reprogan.models.layers import Linear, Shrink
 
 _SEEN_AT = 64  # pixels a side that an image is reduced to: half of 128, for a quarter of the time
 
@@ -59,8 +59,10 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, parameters: Parameters, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        side = self._side = image_shape[1] // max(1, image_shape[1] // _SEEN_AT)
-        inputs = image_shape[0]
+        by = max(1, image_shape[1] // _SEEN_AT)
+        side, inputs = image_shape[1] // by, image_shape[0]
+        self._side = side
+        self.shrink = Shrink(by)
         layers: list[nn.Module] = []
         for level, outputs in enumerate(parameters.widths):
             size = 3 if level else 5
@@ -73,8 +75,7 @@ class ImageEncoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), Linear(inputs * side * side, parameters.features))
 
     def forward(self, images: Tensor) -> Tensor:
-        by = images.shape[2] // self._side
-        return self.layers(avg_pool2d(images, by) if by > 1 else images)
+        return self.layers(self.shrink(images) if images.shape[2] > self._side else images)
 
 
 def build(parameters: Parameters, given: Given) -> dict[str, nn.Module]:

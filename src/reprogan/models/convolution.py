@@ -18,7 +18,7 @@ from torch.nn.functional import conv2d, pad
 
 from reprogan.models.product import on_cpu, product
 
-_FEW = 4  # channels; with more, oneDNN's own transposed convolution is as fast
+_FEW = 8  # channels; with more, oneDNN's own transposed convolution is as fast
 _VECTOR = 16  # float32 in the longest registers
 
 
@@ -87,8 +87,7 @@ class _Convolution(torch.autograd.Function):
         if kind.transposed and _by_phases(w, kind):
             sizes = zip(x.shape[2:], kind.stride, kind.padding, w.shape[2:], strict=True)
             height, width = ((size - 1) * stride - 2 * padding + length for size, stride, padding, length in sizes)
-            images = _transposed(x, w, kind, height, width)
-            return images if b is None else images + b[:, None, None]
+            return _transposed(x, w, b, kind, height, width)
         return torch.convolution(x, w, b, kind.stride, kind.padding, (1, 1), kind.transposed, (0, 0), kind.groups)
 
     @staticmethod
@@ -155,16 +154,18 @@ def _gradients(
     g: Tensor, x: Tensor, w: Tensor, kind: _Kind, wanted: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Those `wanted` of the gradients with respect to x, w and the bias."""
-    outputs = w.shape[1] * kind.groups if kind.transposed else w.shape[0]
-    gradients: tuple[Tensor | None, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
-        g, x, w, [outputs], kind.stride, kind.padding, [1, 1], kind.transposed, [0, 0], kind.groups, list(wanted)
-    )
-    return gradients
+    of_x = of_w = None
+    if wanted[0] or wanted[1]:
+        of_x, of_w, _ = torch.ops.aten.convolution_backward(
+            g, x, w, None, kind.stride, kind.padding, [1, 1], kind.transposed, [0, 0], kind.groups, [*wanted[:2], False]
+        )
+    # oneDNN's gradient of the bias takes up to half as long as that of the weight.
+    return of_x, of_w, g.sum((0, 2, 3)) if wanted[2] else None
 
 
 def _input_gradient(g: Tensor, w: Tensor, x: Tensor, kind: _Kind) -> Tensor:
     if _is_thin(w, kind):
-        return _transposed(g, w, kind, *x.shape[2:])
+        return _transposed(g, w, None, kind, *x.shape[2:])
     gradient = _gradients(g, x, w, kind, (True, False, False))[0]
     assert gradient is not None
     return gradient
@@ -178,8 +179,8 @@ def _by_phases(w: Tensor, kind: _Kind) -> bool:
     return kind.groups == 1 and w.shape[1] <= _FEW and kind.stride == (2, 2) and min(w.shape[2:]) >= 3
 
 
-def _transposed(x: Tensor, w: Tensor, kind: _Kind, height: int, width: int) -> Tensor:
-    """The transposed convolution of x with w (I, O, h, w), cut to `height` and `width` from the padding on.
+def _transposed(x: Tensor, w: Tensor, b: Tensor | None, kind: _Kind, height: int, width: int) -> Tensor:
+    """The transposed convolution of x with w (I, O, h, w), plus b, cut to `height` and `width` from the padding on.
 
     Of a result's pixels those of one remainder by the stride see the same part of each kernel: together they are a
     convolution without stride, with so many more channels.
@@ -188,10 +189,12 @@ def _transposed(x: Tensor, w: Tensor, kind: _Kind, height: int, width: int) -> T
     m, n = (-(-size // stride) for size, stride in zip(sizes, kind.stride, strict=True))  # taps of a remainder
     whole = pad(w, (0, n * t - sizes[1], 0, m * s - sizes[0])).view(inputs, outputs, m, s, n, t)
     kernels = whole.flip(2, 4).permute(3, 5, 1, 0, 2, 4).reshape(s * t * outputs, inputs, m, n)
-    phases = conv2d(x, kernels.contiguous(memory_format=torch.channels_last), None, 1, (m - 1, n - 1))
+    biases = None if b is None else b.repeat(s * t)
+    phases = conv2d(x, kernels.contiguous(memory_format=torch.channels_last), biases, 1, (m - 1, n - 1))
     images = beside_each_other(phases, s, t)
     top, left = kind.padding
-    # Pixels that no kernel reaches, where a convolution with a stride has left some over, are zero.
+    # Pixels that no kernel reaches, where a convolution with a stride has left some over, are zero; a transposed one
+    # of this module, the only kind with a bias, leaves none.
     short = [
         max(0, edge + size - there)
         for edge, size, there in zip(kind.padding, (height, width), images.shape[2:], strict=True)

@@ -6,12 +6,12 @@ layer sizes after Ogawa 2019, "PyTorch ni yoru hatten deep learning", chapter 5.
 
 import os
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import conv2d, pad, scaled_dot_product_attention
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
@@ -21,6 +21,7 @@ from reprogan.models.initialisation import normal_weights
 from reprogan.models.layers import Norm, Tanh, norm_layer, spectral_norm
 
 _LEAST = 64  # from 4×4 up by doublings; the last one is not a hidden layer
+_FEW_POSITIONS = 256  # whose map takes less time on a CPU than a fused kernel, and less memory than other layers
 _REDUCTION = 8  # channels of queries and keys: an eighth (SAGAN, section 3)
 
 Side = Literal[4, 8, 16, 32, 64, 128]
@@ -55,12 +56,9 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self._projections(x)
-        # The fused kernels want heads of one width: zeros change no product of query and key.
-        width = value.shape[2] - key.shape[2]
-        query, key = pad(query, (0, width)), pad(key, (0, width))
-        attended = scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
-        return x + self.gamma * attended.transpose(1, 2).reshape(x.shape)
+        has_few_positions = x.is_cpu and x.shape[2] * x.shape[3] <= _FEW_POSITIONS
+        attend = _by_its_map if has_few_positions else _by_a_fused_kernel
+        return x + self.gamma * attend(*self._projections(x)).transpose(1, 2).reshape(x.shape)
 
     def attention_map(self, x: Tensor) -> Tensor:
         """How much each position (row) attends to each other: float32 (N, H·W, H·W), rows sum to 1.
@@ -79,8 +77,24 @@ class SelfAttention(nn.Module):
 
     def _projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys (N, H·W, C/8), values (N, H·W, C)."""
-        query, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        layers = (self.query, self.key, self.value)
+        weights = torch.cat([cast(Tensor, layer.weight) for layer in layers])
+        biases = torch.cat([cast(Tensor, layer.bias) for layer in layers])
+        projected = conv2d(x, weights, biases).flatten(2).transpose(1, 2)
+        query, key, value = projected.split([layer.out_channels for layer in layers], 2)
         return query, key, value
+
+
+def _by_its_map(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(q·k) v: (N, P, K), (N, P, K), (N, P, C) => (N, P, C)."""
+    return torch.bmm(torch.softmax(torch.bmm(query, key.transpose(1, 2)), 2), value)
+
+
+def _by_a_fused_kernel(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The same, and no map is kept. Fused kernels want heads of one width: zeros change no product."""
+    width = value.shape[2] - key.shape[2]
+    query, key = pad(query, (0, width)), pad(key, (0, width))
+    return scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
 
 
 class Generator(nn.Module):

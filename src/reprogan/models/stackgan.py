@@ -10,13 +10,13 @@ from typing import Literal, cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, normalize
+from torch.nn.functional import interpolate, normalize
 
 from reprogan.blocks import Strict
 from reprogan.errors import UserError
 from reprogan.models.architecture import Given
 from reprogan.models.convolution import BatchNorm2d, Conv2d, ConvTranspose2d, beside_each_other
-from reprogan.models.layers import Linear, Tanh
+from reprogan.models.layers import Linear, Tanh, shrunk
 
 FIRST_SIDE = 64
 _SLOPE = 0.2
@@ -270,9 +270,7 @@ class Discriminator(nn.Module):
 
     def see(self, images: Tensor) -> Tensor:
         """Images => what is seen of them whatever the caption, (N, channels, 4, 4)."""
-        if images.shape[2] > self.side:
-            images = avg_pool2d(images, images.shape[2] // self.side)
-        return self.layers(images)
+        return self.layers(shrunk(images, max(1, images.shape[2] // self.side)))
 
     def match(self, seen: Tensor, text: Tensor) -> Tensor:
         """What is seen, and captions' features (N, D) => logits (N,)."""

@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from reprogan.blocks import Strict
-from reprogan.systems.one_block import in_memory, move_together
 from reprogan.systems.replay import as_one
 
 _EPSILON = 1e-8
@@ -31,8 +30,7 @@ class AdamParameters(Strict):
 class Adam:
     """Adam (Kingma and Ba 2015), with `weight_decay` AdamW (Loshchilov and Hutter 2019), over fixed weights.
 
-    Fused: one kernel for all weights, and the only form whose square root is the same on every CPU. Weights of a small
-    network on a CPU are moved to one block of memory, for which it runs once.
+    Fused: one kernel for all weights, and the only form whose square root is the same on every CPU.
     """
 
     def __init__(
@@ -48,15 +46,15 @@ class Adam:
         self.weight_decay = weight_decay
         self.rate_factor = 1.0  # what a schedule multiplies the learning rate with
         self.agree: Callable[[Sequence[Tensor]], tuple[Tensor, ...]] | None = None  # on gradients, with other processes
-        self._strides = [weight.stride() for weight in self.weights]
-        block = move_together(self.weights)
-        self._moved = [_in_memory(weight) for weight in self.weights] if block is None else [block]
-        self._gradient = None if block is None else torch.empty_like(block)  # of all of the block
-        self._means = [torch.zeros_like(one) for one in self._moved]
-        self._squares = [torch.zeros_like(one) for one in self._moved]
+        self._means = [torch.zeros_like(weight) for weight in self.weights]
+        self._squares = [torch.zeros_like(weight) for weight in self.weights]
         self._steps = torch.zeros((), device=self.weights[0].device)
         self._one = torch.ones_like(self._steps)
-        self._steps_of_each = [self._steps] * len(self._moved)
+        self._strides = [weight.stride() for weight in self.weights]
+        self._in_memory = [
+            [_in_memory(one) for one in of_each] for of_each in (self.weights, self._means, self._squares)
+        ]
+        self._steps_of_each = [self._steps] * len(self.weights)
 
     def descend(self, loss: Tensor, some_rest: bool = False) -> None:
         """One step down the gradient of the scalar `loss`; gradients of other weights are not computed.
@@ -76,14 +74,13 @@ class Adam:
             _in_memory(gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient))
             for gradient, stride, weight in zip(gradients, self._strides, self.weights, strict=True)
         ]
-        if self._gradient is not None:
-            laid_out = [torch.cat([one.view(-1) for one in laid_out], out=self._gradient)]
         self._steps += self._one
+        weights, means, squares = self._in_memory
         torch._fused_adamw_(
-            self._moved,
+            weights,
             laid_out,
-            self._means,
-            self._squares,
+            means,
+            squares,
             [],
             self._steps_of_each,
             lr=self.learning_rate * self.rate_factor,
@@ -96,24 +93,17 @@ class Adam:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The running averages, of each weight in the order of its memory, and the number of steps."""
-        return {"means": self._of_each(self._means), "squares": self._of_each(self._squares), "steps": self._steps}
+        """The running averages and the number of steps."""
+        return {"means": self._means, "squares": self._squares, "steps": self._steps}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        for mine, saved in ((self._means, state["means"]), (self._squares, state["squares"])):
-            for own, other in zip(self._of_each(mine), saved, strict=True):
-                own.copy_(other)
+        for mine, saved in zip([*self._means, *self._squares], [*state["means"], *state["squares"]], strict=True):
+            mine.copy_(saved)
         self._steps.copy_(state["steps"])
-
-    def _of_each(self, averages: list[Tensor]) -> list[Tensor]:
-        """Averages of all weights as one-dimensional parts, one a weight."""
-        if self._gradient is None:
-            return [one.view(-1) for one in averages]
-        return list(averages[0].split([weight.numel() for weight in self.weights]))
 
 
 def _in_memory(tensor: Tensor) -> Tensor:
     """The numbers of a dense tensor in the order in which they lie: the kernel takes any other order for scattered."""
-    return tensor if tensor.is_contiguous() else in_memory(tensor)
+    return tensor if tensor.is_contiguous() else tensor.detach().as_strided((tensor.numel(),), (1,))

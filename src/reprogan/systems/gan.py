@@ -13,13 +13,14 @@ from typing import Annotated, NamedTuple
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import interpolate
 
 from reprogan import losses
 from reprogan.blocks import Strict
 from reprogan.data.batches import Batch, as_data
 from reprogan.errors import UserError
 from reprogan.models.latents import classes_of, draw_labels, draw_latents, labels_in_turn, told
+from reprogan.models.layers import shrunk
 from reprogan.systems.adam import Adam, AdamParameters, Beta
 from reprogan.systems.generator import drawing_from, generator_loss
 from reprogan.systems.replay import Replayed
@@ -241,11 +242,10 @@ class System:
 
     def _seen(self, images: Tensor) -> Tensor:
         """Real images (N, C, H, W) at the resolution reached, by means over squares, blended as the fakes are."""
-        if self._level < self._last:
-            images = avg_pool2d(images, 2 ** (self._last - self._level))
+        images = shrunk(images, 2 ** (self._last - self._level))
         if self._alpha == 1:
             return images
-        return torch.lerp(interpolate(avg_pool2d(images, 2), scale_factor=2.0, mode="nearest"), images, self._alpha)
+        return torch.lerp(interpolate(shrunk(images, 2), scale_factor=2.0, mode="nearest"), images, self._alpha)
 
     def _reached(self) -> tuple[Tensor, Tensor]:
         """For the history: the side of the images, and α."""

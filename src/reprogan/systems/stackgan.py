@@ -10,7 +10,6 @@ from typing import cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from reprogan import losses
 from reprogan.blocks import Strict
@@ -18,6 +17,7 @@ from reprogan.data.batches import Batch, as_data
 from reprogan.errors import UserError
 from reprogan.losses.divergence import kl_divergence
 from reprogan.models.latents import draw_latents
+from reprogan.models.layers import shrunk
 from reprogan.systems.adam import Adam, AdamParameters
 from reprogan.systems.generator import drawing_from, generator_loss
 from reprogan.systems.replay import Replayed
@@ -75,7 +75,7 @@ class System:
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         batch = next_batch()
         by = batch.images.shape[2] // cast(int, self.discriminator.side)
-        images = avg_pool2d(batch.images, by) if by > 1 else batch.images
+        images = shrunk(batch.images, by)
         latents = draw_latents(self.generator, len(images), draws.generator("noise", position.images_seen))
         return self._play(images, batch.labels, latents)
 

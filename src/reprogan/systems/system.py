@@ -16,7 +16,7 @@ from reprogan.errors import UserError
 from reprogan.systems.adam import Adam
 
 # Files here that are no systems.
-_NO_SYSTEMS = {"__init__", "adam", "compiling", "generator", "one_block", "recording", "replay", "system"}
+_NO_SYSTEMS = {"__init__", "adam", "compiling", "generator", "recording", "replay", "system"}
 
 NextBatch = Callable[[], Batch]
 """A fresh batch of training images; a step may ask for several."""

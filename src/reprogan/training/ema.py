@@ -5,8 +5,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from reprogan.systems.one_block import joined, move_together
-
 _WARM_UP = 0.25
 _VECTORS = ("._u", "._v")  # as torch's spectral_norm names them
 
@@ -37,13 +35,8 @@ def _pairs(average: nn.Module, current: nn.Module) -> tuple[list[Tensor], list[T
 
     Copied are whole numbers and the singular vectors of spectral normalisation, which have length 1, as no mean has.
     """
-    ours, theirs = average.state_dict(keep_vars=True), current.state_dict(keep_vars=True)
-    pairs = [(name, tensor, theirs[name]) for name, tensor in ours.items()]
-    blended = [(a, c) for name, a, c in pairs if a.is_floating_point() and not name.endswith(_VECTORS)]
-    copied = [(a, c.detach()) for name, a, c in pairs if not a.is_floating_point() or name.endswith(_VECTORS)]
-    weights = [(a, c) for a, c in blended if isinstance(c, nn.Parameter)]
-    others = [(a, c) for a, c in blended if not isinstance(c, nn.Parameter)]
-    together = joined([c for _, c in weights])  # as an optimiser may have moved them
-    if together is not None and (block := move_together([a for a, _ in weights])) is not None:
-        blended = [(block, together), *others]
-    return [a.detach() for a, _ in blended], [c.detach() for _, c in blended], copied
+    names = average.state_dict().keys()
+    tensors = list(zip(names, average.state_dict().values(), current.state_dict().values(), strict=True))
+    blended = [(a, c) for name, a, c in tensors if a.is_floating_point() and not name.endswith(_VECTORS)]
+    copied = [(a, c) for name, a, c in tensors if not a.is_floating_point() or name.endswith(_VECTORS)]
+    return [a for a, _ in blended], [c for _, c in blended], copied
