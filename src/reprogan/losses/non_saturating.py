@@ -7,11 +7,11 @@ RECORDS = ("real_probability", "fake_probability")
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(x) - log(1 - D(G(z))), means over logits of any shape, with D = sigmoid(logit) (Equation 1).
+    """-log D(x) - log(1 - D(G(z))), mean over pairs of logits of any shape, with D = sigmoid(logit) (Equation 1).
 
     softplus(-a) = -log sigmoid(a) and softplus(a) = -log(1 - sigmoid(a)).
     """
-    return softplus(-real).mean() + softplus(fake).mean()
+    return (softplus(-real) + softplus(fake)).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:

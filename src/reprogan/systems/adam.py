@@ -54,6 +54,7 @@ class Adam:
         self._in_memory = [
             [_in_memory(one) for one in of_each] for of_each in (self.weights, self._means, self._squares)
         ]
+        self._some_are_scattered = not all(weight.is_contiguous() for weight in self.weights)
         self._steps_of_each = [self._steps] * len(self.weights)
 
     def descend(self, loss: Tensor, some_rest: bool = False) -> None:
@@ -71,9 +72,11 @@ class Adam:
         """One step with one gradient a weight; to be called where torch records no graph."""
         laid_out: list[Tensor] = [
             # A gradient must lie as its weight does.
-            _in_memory(gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient))
+            gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient)
             for gradient, stride, weight in zip(gradients, self._strides, self.weights, strict=True)
         ]
+        if self._some_are_scattered:
+            laid_out = [_in_memory(gradient) for gradient in laid_out]
         self._steps += self._one
         weights, means, squares = self._in_memory
         torch._fused_adamw_(

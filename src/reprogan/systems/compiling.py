@@ -24,6 +24,7 @@ _WRITERS: dict[OpOverload, tuple[Callable[..., object], str]] = {
     _aten.cat.default: (torch.cat, "out="),
     _aten.div.Scalar: (torch.div, "out="),
     _aten.div.Tensor: (torch.div, "out="),
+    _aten.ge.Tensor: (torch.ge, "out="),
     _aten.leaky_relu.default: (_aten.leaky_relu.out._op, "out="),
     _aten.leaky_relu_backward.default: (_aten.leaky_relu_backward.grad_input._op, "grad_input="),
     _aten.mean.default: (torch.mean, "out="),
@@ -55,6 +56,7 @@ _LEFT_OUT_UNUSED = {
     *_WRITERS,
     *_FILLED,
     *_SAME_EVERY_TIME,
+    _aten.empty.memory_format,
     _aten.convolution.default,
     _aten.convolution_backward.default,
     torch.ops.mkldnn._linear_pointwise.default,
@@ -112,6 +114,8 @@ def compiled(
         if line.kernel and line.kernel.is_view and all(name in known for name in line.read):
             _run_once(line, known)
             constant.update(line.results if is_constant else ())
+        elif may_be_fixed and line.kernel is _aten.empty.memory_format:
+            known[target] = _empty(line)
         elif may_be_fixed and line.kernel in _FILLED and target not in changed:
             known[target] = _empty(line).fill_(_FILLED[line.kernel])
             constant.add(target)

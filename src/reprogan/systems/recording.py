@@ -1,6 +1,7 @@
 """The recording of a training step: the kernels that ran, in lines that can be run again."""
 
 import itertools
+import pickle
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -213,7 +214,7 @@ def _generator_state() -> bytes:
 
 
 def _drawn_outside_torch() -> tuple[object, ...]:
-    return random.getstate(), repr(np.random.get_state())
+    return random.getstate(), pickle.dumps(np.random.get_state())
 
 
 def _shown(line: Line | None) -> str:

@@ -17,7 +17,7 @@ from reprogan.systems import recording
 from reprogan.systems.recording import OFF, Inputs, Recording, Step, refusal
 
 _TRIES = 4  # calls by which two recordings in a row must be the same: what is made at first use is made by then
-_PERIOD = 997  # a prime, so that it meets whatever happens every so many steps; see `_is_due`
+_PERIOD = 3989  # a prime, so that it meets whatever happens every so many steps; see `_is_due`
 
 
 class Replayed:
@@ -52,16 +52,16 @@ class Replayed:
         return self._step(*inputs) if _overlap(inputs) else self._recorded(kind, inputs)
 
     def _recorded(self, kind: "_Kind", inputs: Inputs) -> tuple[Tensor, ...]:
-        was_replayed, kind.replay = kind.replay is not None, None  # never again, if this call is refused
+        replay, kind.replay = kind.replay, None  # never again, if this call is refused
         found = Recording(inputs)
         results = found.run(self._step)
         difference = found.difference(kind.recording) if kind.recording else None
-        if difference and was_replayed:
+        if difference and replay:
             raise refusal(f"{difference}; steps since the last recording may be wrong: remove .reprogan/checkpoints")
         if difference and kind.calls >= _TRIES:
             raise refusal(difference)
         if kind.recording and not difference:
-            kind.replay = found.compiled()
+            kind.replay = replay or found.compiled()
         kind.recording = found
         return results
 
@@ -76,7 +76,7 @@ class _Kind:
 
 
 def _is_due(calls: int) -> bool:
-    """Whether a call is recorded though it could be replayed: 1, 2, 4, 16, 64 and so on, and every 997th."""
+    """Whether a call is recorded though it could be replayed: 1, 2, 4, 16, 64 and so on, and every 3989th."""
     is_power_of_four = calls.bit_count() == 1 and calls.bit_length() % 2 == 1
     return calls == 2 or is_power_of_four or calls % _PERIOD == 0
 
