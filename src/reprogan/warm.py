@@ -104,15 +104,16 @@ def repro(arguments: list[str], jobs: int = 1) -> Stage | int:
     command = [sys.executable, "-m", *how, *arguments]
     if not hasattr(os, "pidfd_open"):  # not Linux
         return subprocess.call(command)
-    import h5py  # noqa: F401
-    import PIL.Image  # noqa: F401
-    import safetensors.torch  # noqa: F401
-    import torch  # noqa: F401
-
     with _listening() as (listener, place):
         dvc = subprocess.Popen(command, env=os.environ | {STAGES: place})
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # DVC has it, too, and ends
         signal.signal(signal.SIGTERM, lambda *_: dvc.terminate())
+        # While DVC looks at what is to be done; a stage that asks before waits.
+        import h5py  # noqa: F401
+        import PIL.Image  # noqa: F401
+        import safetensors.torch  # noqa: F401
+        import torch  # noqa: F401
+
         return _serve(listener, dvc)
 
 
