@@ -97,7 +97,13 @@ def _ours(variant: Variant, compute: Compute, images: int, folder: Path) -> dict
     )
     done = json.loads((folder / "scratch/live/bench/done.json").read_text())
     rate = done["images_per_second"]
-    return {"images_per_second": rate, "reading": read * rate / images, "seconds": done["seconds"]}
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)  # the follower, which has ended
+    return {
+        "images_per_second": rate,
+        "reading": read * rate / images,
+        "seconds": done["seconds"],
+        "following": children.ru_utime + children.ru_stime,
+    }
 
 
 def _profile(variant: Variant, compute: Compute, images: int, folder: Path) -> dict[str, float]:

@@ -8,8 +8,8 @@ from reprogan.config import Parameters
 from reprogan.errors import UserError
 
 _SIDE = "reprogan.bench.side"
-_OPERATIONS = 2.5e11  # a measurement of ours: some seconds
-_LEAST, _MOST = 40, 6000  # batches of it
+_OPERATIONS = 5e11  # a measurement of ours: some seconds, and no more images than a training of the variant sees
+_LEAST, _MOST = 40, 8000  # batches of it
 _OF_PLAIN = 0.3  # of these images, for the plain loop, which is slower
 _PROFILED = 100  # batches
 _KIND_SHOWN = 0.1  # share of the time from which on a kind of work is named
@@ -49,7 +49,8 @@ def _row(params: Parameters, name: str, isa: str, images: int | None, rounds: in
     variant = params.variant(name)
     batch = variant.training.batch_size
     operations = in_a_process(_SIDE, "operations", name, isa, "0")["operations"]
-    count = images or batch * round(min(_MOST, max(_LEAST, _OPERATIONS / operations / batch)))
+    batches = min(_MOST, max(_LEAST, _OPERATIONS / operations / batch), variant.training.images / batch)
+    count = images or batch * round(batches)
     of_plain = images or max(_LEAST * batch, round(_OF_PLAIN * count))
     ours, plain = [], []
     for _ in range(rounds):
