@@ -99,8 +99,9 @@ class Generator(nn.Module):
         for up, beside in zip(self.up, reversed(across[:-1]), strict=True):
             x = up(x)
             if (shape := next(shapes, None)) is not None:
-                kept = next(noise).view(-1, *shape) >= 2 * self.dropout - 1
-                x = x * (kept.to(x.dtype) / (1 - self.dropout))
+                # As numbers 0 and 1: with truth values the mask takes five times as long on a CPU.
+                kept = next(noise).view(-1, *shape).clone().ge_(2 * self.dropout - 1)
+                x = x * kept.mul_(1 / (1 - self.dropout)).to(x.dtype)
             x = torch.cat((x, beside), 1)
         return self.last(x)
 
