@@ -54,7 +54,6 @@ class Adam:
         self._in_memory = [
             [_in_memory(one) for one in of_each] for of_each in (self.weights, self._means, self._squares)
         ]
-        self._some_are_scattered = not all(weight.is_contiguous() for weight in self.weights)
         self._steps_of_each = [self._steps] * len(self.weights)
 
     def descend(self, loss: Tensor, some_rest: bool = False) -> None:
@@ -66,22 +65,31 @@ class Adam:
         if self.agree is not None:
             gradients = self.agree(gradients)
         with torch.no_grad():
-            as_one(self.step, gradients)  # the rates of today, not those of the recording
+            # The rates of today, not those of the recording; layouts are the same in every replayed step.
+            as_one(self._descend if self._lie_as_weights(gradients) else self.step, gradients)
 
     def step(self, *gradients: Tensor) -> None:
         """One step with one gradient a weight; to be called where torch records no graph."""
         laid_out: list[Tensor] = [
             # A gradient must lie as its weight does.
-            gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient)
+            _in_memory(gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient))
             for gradient, stride, weight in zip(gradients, self._strides, self.weights, strict=True)
         ]
-        if self._some_are_scattered:
-            laid_out = [_in_memory(gradient) for gradient in laid_out]
+        self._descend(*laid_out)
+
+    def _lie_as_weights(self, gradients: Sequence[Tensor]) -> bool:
+        """Whether the kernel can take these as they are."""
+        return all(
+            gradient.is_contiguous() and gradient.stride() == stride
+            for gradient, stride in zip(gradients, self._strides, strict=True)
+        )
+
+    def _descend(self, *gradients: Tensor) -> None:
         self._steps += self._one
         weights, means, squares = self._in_memory
         torch._fused_adamw_(
             weights,
-            laid_out,
+            gradients,
             means,
             squares,
             [],

@@ -27,6 +27,7 @@ _WRITERS: dict[OpOverload, tuple[Callable[..., object], str]] = {
     _aten.ge.Tensor: (torch.ge, "out="),
     _aten.leaky_relu.default: (_aten.leaky_relu.out._op, "out="),
     _aten.leaky_relu_backward.default: (_aten.leaky_relu_backward.grad_input._op, "grad_input="),
+    _aten.linalg_vector_norm.default: (_aten.linalg_vector_norm.out._op, "out="),
     _aten.mean.default: (torch.mean, "out="),
     _aten.mm.default: (torch.mm, "out="),
     _aten.mul.Scalar: (torch.mul, "out="),
@@ -43,11 +44,13 @@ _WRITERS: dict[OpOverload, tuple[Callable[..., object], str]] = {
     _aten.tanh_backward.default: (_aten.tanh_backward.grad_input._op, "grad_input="),
     _aten.threshold_backward.default: (_aten.threshold_backward.grad_input._op, "grad_input="),
 }
-_IN_PLACE: dict[OpOverload, Callable[..., object]] = {
+_METHODS: dict[OpOverload, Callable[..., object]] = {  # of torch's tensors, that are these kernels
     _aten.ge_.Tensor: Tensor.ge_,
     _aten.mul_.Tensor: Tensor.mul_,
     _aten.sigmoid_.default: Tensor.sigmoid_,
     _aten.sub_.Tensor: Tensor.sub_,
+    _aten.t.default: Tensor.t,
+    _aten.view.default: Tensor.view,
 }
 _FILLED = {_aten.ones_like.default: 1, _aten.zeros_like.default: 0}  # hang on no value
 _SAME_EVERY_TIME = {_aten.arange.default, _aten.arange.start}  # made of numbers alone
@@ -59,6 +62,7 @@ _LEFT_OUT_UNUSED = {
     _aten.empty.memory_format,
     _aten.convolution.default,
     _aten.convolution_backward.default,
+    _aten.sum.default,
     torch.ops.mkldnn._linear_pointwise.default,
 }
 _WANTED = re.compile(r"\[(?:True|False), (?:True|False), (?:True|False)\]$")  # convolution_backward's last argument
@@ -139,8 +143,8 @@ def compiled(
 
 def _torchs_own(kernel: OpOverload | None) -> Callable[..., object] | None:
     """The function or method of torch that is this kernel and is called faster, if there is one."""
-    if kernel in _IN_PLACE:
-        return _IN_PLACE[kernel]
+    if kernel in _METHODS:
+        return _METHODS[kernel]
     writer, where = _WRITERS.get(kernel, (None, "")) if kernel else (None, "")
     name = getattr(writer, "__name__", "")
     return writer if where == "out=" and getattr(torch, name, None) is writer else None

@@ -151,6 +151,7 @@ class System:
         has_batch_norm = any(isinstance(m, nn.BatchNorm2d) for m in self.discriminator.modules())
         looks_at_batches = any(getattr(m, "looks_at_the_batch", False) for m in self.discriminator.modules())
         self._judges_together = not (has_batch_norm or looks_at_batches)
+        self._is_told = classes_of(self.generator) > 0
         self._penalises = objective.penalty > 0
         self._draws_places = self._penalises and getattr(self._loss, "LOOKS_BETWEEN", False)
         if self._penalises and has_batch_norm:
@@ -167,7 +168,7 @@ class System:
     def step(self, next_batch: NextBatch, draws: Draws, position: Position) -> tuple[Tensor, ...]:
         seen = position.images_seen
         noise = draws.generator("noise", seen)
-        labels = draws.generator("labels", seen) if classes_of(self.generator) else noise
+        labels = draws.generator("labels", seen) if self._is_told else noise
         if self._objective.growth:
             self._grow(self._objective.growth, seen)
 
@@ -175,7 +176,7 @@ class System:
             batch = next_batch()
             images = self._seen(batch.images)
             count, device = len(images), images.device
-            asked = draw_labels(self.generator, count, labels)
+            asked = draw_labels(self.generator, count, labels) if self._is_told else None
             latents = draw_latents(self.generator, count, noise)
             if not self._draws_places:
                 return _Round(images, batch.labels, latents, asked, None)
@@ -183,7 +184,8 @@ class System:
             return _Round(images, batch.labels, latents, asked, places)
 
         rounds = [draw(left) for left in reversed(range(self._objective.n_critic))]
-        self._penalty_weight.fill_(self._burn_in(position.share))
+        if self._penalises:
+            self._penalty_weight.fill_(self._burn_in(position.share))
         play = self._plays[self._level, self._alpha < 1]
         recorded = play(*itertools.chain.from_iterable(rounds))
         return (*recorded, *self._reached()) if self._grows else recorded

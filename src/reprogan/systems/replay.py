@@ -47,8 +47,11 @@ class Replayed:
             kind = self._kinds[of] = _Kind()
         kind.calls += 1
         if kind.replay is not None and not _is_due(kind.calls):
-            with torch.no_grad(), _without_autocast():  # each kernel was recorded with what autocast made of its inputs
-                return kind.replay(*inputs)
+            with torch.no_grad():
+                if not of[0]:
+                    return kind.replay(*inputs)
+                with _without_autocast():  # each kernel was recorded with what autocast made of its inputs
+                    return kind.replay(*inputs)
         return self._step(*inputs) if _overlap(inputs) else self._recorded(kind, inputs)
 
     def _recorded(self, kind: "_Kind", inputs: Inputs) -> tuple[Tensor, ...]:
