@@ -1,7 +1,6 @@
 """The recording of a training step: the kernels that ran, in lines that can be run again."""
 
 import itertools
-import pickle
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -214,7 +213,8 @@ def _generator_state() -> bytes:
 
 
 def _drawn_outside_torch() -> tuple[object, ...]:
-    return random.getstate(), pickle.dumps(np.random.get_state())
+    of_numpy = _flat(np.random.get_state(legacy=False))
+    return random.getstate(), *(part.tobytes() if isinstance(part, np.ndarray) else part for part in of_numpy)
 
 
 def _shown(line: Line | None) -> str:
