@@ -79,9 +79,9 @@ class _Kind:
 
 
 def _is_due(calls: int) -> bool:
-    """Whether a call is recorded though it could be replayed: 1, 2, 4, 16, 64 and so on, and every 3989th."""
-    is_power_of_four = calls.bit_count() == 1 and calls.bit_length() % 2 == 1
-    return calls == 2 or is_power_of_four or calls % _PERIOD == 0
+    """Whether a call is recorded though it could be replayed: 1, 2, 4, 64, 1024 and so on, and every 3989th."""
+    is_four_times_a_power_of_sixteen = calls.bit_count() == 1 and calls.bit_length() % 4 == 3
+    return calls <= 2 or is_four_times_a_power_of_sixteen or calls % _PERIOD == 0
 
 
 def as_one(function: Callable[..., object], tensors: Sequence[Tensor]) -> None:
