@@ -19,7 +19,8 @@ from reprogan.config import NO_UPSTREAM, Compute, Variant, load
 from reprogan.data.batches import Batch
 from reprogan.errors import UserError
 from reprogan.models import architecture
-from reprogan.systems import replay, system
+from reprogan.models.layers import lay_out
+from reprogan.systems import compiling, replay, system
 from reprogan.systems.adam import Adam
 from reprogan.systems.replay import OFF, Replayed, as_one
 from reprogan.systems.system import Position
@@ -61,7 +62,7 @@ def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor,
     randomness.seed_layers(-1)
     networks = networks_of(variant)
     for network in networks.values():
-        network.to(memory_format=torch.channels_last).train()
+        lay_out(network, torch.channels_last).train()
     calls: list[None] = []
     next(reversed(networks.values())).register_forward_hook(lambda *_: calls.append(None))
     built = system.build(variant.system, networks, variant.objective, "")
@@ -70,7 +71,7 @@ def trained(name: str, precision: str) -> tuple[list[Tensor], list[tuple[Tensor,
     def batch() -> Batch:
         labels = torch.arange(COUNT)
         labels = torch.stack((labels, labels + COUNT), 1) if variant.system == "features" else labels
-        pixels = torch.rand(COUNT, *shape, generator=images) * 2 - 1
+        pixels = (torch.rand(COUNT, *shape, generator=images) * 2 - 1).contiguous(memory_format=torch.channels_last)
         if variant.data == "captions":
             return Batch(pixels, torch.randint(WORDS + 1, (COUNT, 5), generator=images).sort(descending=True).values)
         if variant.data in PARAMS.pairs:
@@ -170,6 +171,40 @@ def test_rates_of_an_optimiser_are_those_of_the_call_not_of_the_recording():
         replayed(x)
         adams[1].descend(theirs(x).square().mean())
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
+def test_torchs_functions_have_the_defaults_of_the_kernels_that_they_stand_for():
+    """As `binary_cross_entropy_with_logits` has not. Those that are missing here want all their arguments."""
+    image, square, vector = torch.randn(2, 4, 4, 4), torch.randn(4, 4), torch.randn(4)
+    kernels = torch.ops.aten
+    least: dict[torch._ops.OpOverload, tuple[object, ...]] = {
+        kernels.add.Tensor: (square, vector),
+        kernels.add_.Tensor: (square.clone(), vector),
+        kernels.addmm.default: (vector, square, square),
+        kernels.as_strided.default: (square[1:], [2], [1]),
+        kernels.cat.default: ([square, square],),
+        kernels.clone.default: (square.t(),),
+        kernels.constant_pad_nd.default: (image, [1, 1]),
+        kernels.copy_.default: (square.clone(), vector),
+        kernels.empty_like.default: (torch.empty(0, 4),),
+        kernels.expand.default: (vector, [3, 4]),
+        kernels.mean.default: (image,),
+        kernels.mean.dim: (image, [1, 2]),
+        kernels.softplus.default: (square,),
+        kernels.split_with_sizes.default: (square, [1, 3]),
+        kernels.sub.Tensor: (square, vector),
+        kernels.sub_.Tensor: (square.clone(), vector),
+        kernels.sum.default: (image,),
+        kernels.sum.dim_IntList: (image, [0]),
+    }
+    writers = {kernel: writer for kernel, (writer, where) in compiling._WRITERS.items() if where == "out="}
+    functions = writers | compiling._CALLED_FASTER
+    for kernel in compiling._CALLED_FASTER:
+        assert kernel in least or not any(a.has_default_value() for a in kernel._schema.arguments), kernel
+    for kernel, arguments in least.items():
+        ours, theirs = functions[kernel](*arguments), kernel(*arguments)
+        for mine, other in zip(*([x] if isinstance(x, Tensor) else x for x in (ours, theirs)), strict=True):
+            assert mine.stride() == other.stride() and torch.equal(mine, other), kernel
 
 
 def test_outside_of_a_recording_as_one_is_a_call():

@@ -71,8 +71,24 @@ def prepared(folder: Path, count: int, storage: str = "in one piece") -> Path:
     return path
 
 
-def of(arrays: hdf5.Arrays) -> TrainingImages:
-    return TrainingImages(arrays.images, arrays.labels, CPU, Randomness(7, CPU).permutation, None, arrays.sources)
+def of(arrays: hdf5.Arrays, layout: torch.memory_format = torch.contiguous_format) -> TrainingImages:
+    permutation = Randomness(7, CPU).permutation
+    return TrainingImages(arrays.images, arrays.labels, CPU, permutation, None, arrays.sources, layout)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_batches_lie_as_the_networks_want_them(tmp_path, monkeypatch, streamed):
+    path = prepared(tmp_path, 50)
+    first = of(hdf5.read(path, "train"))
+    if streamed:
+        monkeypatch.setenv("REPROGAN_STREAM", "on")
+    last = of(hdf5.read(path, "train"), torch.channels_last)
+    assert last.is_streamed is streamed
+    for position in (0, 6, 47, 48):
+        found, expected = last.batch(position, 6), first.batch(position, 6)
+        assert found.images.is_contiguous(memory_format=torch.channels_last) and expected.images.is_contiguous()
+        assert torch.equal(found.images, expected.images)
+        assert found.sources is not None and torch.equal(found.sources, expected.sources)
 
 
 @pytest.mark.parametrize("storage", ["in one piece", "in pieces", "compressed"])
@@ -99,7 +115,7 @@ def test_images_that_stay_in_their_file_give_the_same_batches(tmp_path, monkeypa
 def test_images_stay_in_their_file_where_memory_is_short(tmp_path, monkeypatch):
     path = prepared(tmp_path, 50)
     whole = 50 * 4 * 8 * 8
-    for there, stays in ((2 * whole, False), (2 * whole - 1, True)):
+    for there, stays in ((3 * whole, False), (3 * whole - 1, True)):
         monkeypatch.setattr(hdf5, "available_memory", lambda there=there: there)
         assert isinstance(hdf5.read(path, "train").images, np.memmap) is stays
     assert not isinstance(hdf5.read(path, "train", np.arange(3)).images, np.memmap)

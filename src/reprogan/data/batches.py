@@ -58,6 +58,9 @@ class TrainingImages:
 
     What lies in a file instead of in memory (`hdf5.read` says when) stays there: a thread reads on while training goes
     on. The batches are the same.
+
+    Batches lie in memory as `layout` says: where networks want channels last, each convolution would have to turn an
+    image's around for itself, several times a step.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class TrainingImages:
         permutation: Callable[[int, int], Tensor],
         size: int | None = None,
         sources: np.ndarray | None = None,
+        layout: torch.memory_format = torch.contiguous_format,
     ) -> None:
         """`images` and `sources` uint8 (N, C, H, W), or points float32 (N, 2, 1, 1); `labels` int64 (N, …).
 
@@ -78,8 +82,8 @@ class TrainingImages:
         self.labels = torch.from_numpy(labels).to(device)
         pixels = [images] if sources is None else [images, sources]
         self._files = pixels if self.is_streamed else []
-        self._resident = [] if self.is_streamed else [torch.from_numpy(one).to(device) for one in pixels]
-        self._device, self._size = device, size
+        self._device, self._size, self._layout = device, size, layout
+        self._resident = [] if self.is_streamed else [self._tensor(one).to(device) for one in pixels]
         self._permutation = permutation
         self._epochs: dict[int, Tensor] = {}
         ahead = _AHEAD_IN_A_FILE if self.is_streamed else _AHEAD
@@ -104,7 +108,7 @@ class TrainingImages:
         chosen = self._order(position, count)
         self._labels = self.labels.index_select(0, chosen)
         if self._reader is None:
-            gathered = [pixels.index_select(0, chosen) for pixels in self._resident]
+            gathered = [_chosen(pixels, chosen) for pixels in self._resident]
         else:
             started = time.perf_counter()
             wanted, self._coming = self._coming, None
@@ -117,7 +121,10 @@ class TrainingImages:
 
     def _read(self, chosen: Tensor) -> list[Tensor]:
         rows = chosen.cpu().numpy()
-        return [torch.from_numpy(pixels[rows]) for pixels in self._files]
+        return [self._tensor(pixels[rows]) for pixels in self._files]
+
+    def _tensor(self, images: np.ndarray) -> Tensor:
+        return torch.from_numpy(images).contiguous(memory_format=self._layout)
 
     def _order(self, position: int, size: int) -> Tensor:
         parts: list[Tensor] = []
@@ -135,3 +142,10 @@ class TrainingImages:
             self._epochs = {e: order for e, order in self._epochs.items() if e == epoch - 1}
             self._epochs[epoch] = self._permutation(epoch, len(self.labels)).to(self._device)
         return self._epochs[epoch]
+
+
+def _chosen(images: Tensor, rows: Tensor) -> Tensor:
+    """`images[rows]`, laid out in memory as `images` are."""
+    if images.is_contiguous():
+        return images.index_select(0, rows)
+    return images.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)

@@ -203,8 +203,9 @@ def describe(path: Path) -> Description:
 def read(path: Path, split: Split, rows: np.ndarray | None = None) -> Arrays:
     """Read one split into memory, as it was written; or those of its `rows` alone, in their order.
 
-    A whole split that would take more than half of the free memory stays in the file: its images and sources are read
-    from there as they are asked for. Where `$REPROGAN_STREAM` is "on" that is so for any.
+    A whole split that would take more than a third of the free memory stays in the file: its images and sources are
+    read from there as they are asked for. (For a training, images in memory are laid out anew, so that for a moment
+    they are there twice.) Where `$REPROGAN_STREAM` is "on" any stays in the file.
     Raises UserError as `describe`.
     """
     with _open(path) as file:
@@ -227,7 +228,7 @@ def _stays_in_the_file(group: h5py.Group) -> bool:
     pixels = [group[name] for name in ("images", "sources") if name in group]
     if os.environ.get("REPROGAN_STREAM") == "on":
         return True
-    return sum(one.nbytes for one in pixels) > available_memory() // 2
+    return sum(one.nbytes for one in pixels) > available_memory() // 3
 
 
 def _in_the_file(path: Path, pixels: h5py.Dataset) -> Any:

@@ -187,9 +187,10 @@ def _transposed(x: Tensor, w: Tensor, b: Tensor | None, kind: _Kind, height: int
     """
     (s, t), (inputs, outputs, *sizes) = kind.stride, w.shape
     m, n = (-(-size // stride) for size, stride in zip(sizes, kind.stride, strict=True))  # taps of a remainder
-    whole = pad(w, (0, n * t - sizes[1], 0, m * s - sizes[0])).view(inputs, outputs, m, s, n, t)
+    missing = (0, n * t - sizes[1], 0, m * s - sizes[0])
+    whole = (pad(w, missing) if any(missing) else w).reshape(inputs, outputs, m, s, n, t)
     kernels = whole.flip(2, 4).permute(3, 5, 1, 0, 2, 4).reshape(s * t * outputs, inputs, m, n)
-    biases = None if b is None else b.repeat(s * t)
+    biases = None if b is None else torch.cat([b] * (s * t))  # `repeat` takes several times as long
     phases = conv2d(x, kernels.contiguous(memory_format=torch.channels_last), biases, 1, (m - 1, n - 1))
     images = beside_each_other(phases, s, t)
     top, left = kind.padding

@@ -65,8 +65,7 @@ class Adam:
         if self.agree is not None:
             gradients = self.agree(gradients)
         with torch.no_grad():
-            # The rates of today, not those of the recording; layouts are the same in every replayed step.
-            as_one(self._descend if self._lie_as_weights(gradients) else self.step, gradients)
+            self.step(*gradients)
 
     def step(self, *gradients: Tensor) -> None:
         """One step with one gradient a weight; to be called where torch records no graph."""
@@ -75,14 +74,7 @@ class Adam:
             _in_memory(gradient if gradient.stride() == stride else torch.empty_like(weight).copy_(gradient))
             for gradient, stride, weight in zip(gradients, self._strides, self.weights, strict=True)
         ]
-        self._descend(*laid_out)
-
-    def _lie_as_weights(self, gradients: Sequence[Tensor]) -> bool:
-        """Whether the kernel can take these as they are."""
-        return all(
-            gradient.is_contiguous() and gradient.stride() == stride
-            for gradient, stride in zip(gradients, self._strides, strict=True)
-        )
+        as_one(self._descend, laid_out)  # the rates of today, not those of the recording
 
     def _descend(self, *gradients: Tensor) -> None:
         self._steps += self._one

@@ -19,24 +19,34 @@ _aten = torch.ops.aten
 _WRITERS: dict[OpOverload, tuple[Callable[..., object], str]] = {
     # The same kernels, told where to write: torch's own functions where there are some, as they are called faster.
     # Only kernels that write there at once; others make their result elsewhere and copy it.
+    _aten.abs.default: (torch.abs, "out="),
     _aten.add.Tensor: (torch.add, "out="),
     _aten.addmm.default: (torch.addmm, "out="),
+    _aten.bmm.default: (torch.bmm, "out="),
     _aten.cat.default: (torch.cat, "out="),
+    _aten.clamp_min.default: (torch.clamp_min, "out="),
     _aten.div.Scalar: (torch.div, "out="),
     _aten.div.Tensor: (torch.div, "out="),
+    _aten.exp.default: (torch.exp, "out="),
     _aten.ge.Tensor: (torch.ge, "out="),
     _aten.leaky_relu.default: (_aten.leaky_relu.out._op, "out="),
     _aten.leaky_relu_backward.default: (_aten.leaky_relu_backward.grad_input._op, "grad_input="),
+    _aten.lerp.Tensor: (torch.lerp, "out="),
     _aten.linalg_vector_norm.default: (_aten.linalg_vector_norm.out._op, "out="),
     _aten.mean.default: (torch.mean, "out="),
+    _aten.mean.dim: (torch.mean, "out="),
     _aten.mm.default: (torch.mm, "out="),
     _aten.mul.Scalar: (torch.mul, "out="),
     _aten.mul.Tensor: (torch.mul, "out="),
+    _aten.mv.default: (torch.mv, "out="),
     _aten.neg.default: (torch.neg, "out="),
+    _aten.pow.Tensor_Scalar: (torch.pow, "out="),
     _aten.relu.default: (torch.clamp_min, "0, out="),  # what relu is
+    _aten.rsqrt.default: (torch.rsqrt, "out="),
+    _aten.sgn.default: (torch.sgn, "out="),
     _aten.sigmoid.default: (torch.sigmoid, "out="),
     _aten.sigmoid_backward.default: (_aten.sigmoid_backward.grad_input._op, "grad_input="),
-    _aten.softplus.default: (_aten.softplus.out._op, "out="),
+    _aten.softplus.default: (torch.nn.functional.softplus, "out="),
     _aten.softplus_backward.default: (_aten.softplus_backward.grad_input._op, "grad_input="),
     _aten.sub.Tensor: (torch.sub, "out="),
     _aten.sum.dim_IntList: (torch.sum, "out="),
@@ -44,13 +54,45 @@ _WRITERS: dict[OpOverload, tuple[Callable[..., object], str]] = {
     _aten.tanh_backward.default: (_aten.tanh_backward.grad_input._op, "grad_input="),
     _aten.threshold_backward.default: (_aten.threshold_backward.grad_input._op, "grad_input="),
 }
-_METHODS: dict[OpOverload, Callable[..., object]] = {  # of torch's tensors, that are these kernels
+_CALLED_FASTER: dict[OpOverload, Callable[..., object]] = {
+    # The same kernels as torch's functions and methods, which read their arguments in two thirds of the time. Not all
+    # that have a kernel's name have its defaults: binary_cross_entropy_with_logits has not.
+    _aten._softmax.default: torch._softmax,
+    _aten._unsafe_view.default: Tensor.view,
+    _aten.add_.Tensor: Tensor.add_,
+    _aten.as_strided.default: torch.as_strided,
+    _aten.clamp_min_.default: torch.clamp_min_,
+    _aten.clone.default: torch.clone,
+    _aten.constant_pad_nd.default: torch.constant_pad_nd,
+    _aten.convolution.default: torch.convolution,
+    _aten.copy_.default: Tensor.copy_,
+    _aten.div.out: torch.div,
+    _aten.div_.Tensor: Tensor.div_,
+    _aten.empty_like.default: torch.empty_like,
+    _aten.expand.default: Tensor.expand,
+    _aten.flip.default: torch.flip,
+    _aten.ge_.Scalar: Tensor.ge_,
     _aten.ge_.Tensor: Tensor.ge_,
+    _aten.masked_fill_.Scalar: Tensor.masked_fill_,
     _aten.mul_.Tensor: Tensor.mul_,
-    _aten.sigmoid_.default: Tensor.sigmoid_,
+    _aten.native_batch_norm.default: torch.native_batch_norm,
+    _aten.native_group_norm.default: torch.native_group_norm,
+    _aten.permute.default: torch.permute,
+    _aten.sigmoid_.default: torch.sigmoid_,
+    _aten.split_with_sizes.default: torch.split_with_sizes,
     _aten.sub_.Tensor: Tensor.sub_,
-    _aten.t.default: Tensor.t,
+    _aten.sum.default: torch.sum,
+    _aten.t.default: torch.t,
+    _aten.transpose.int: torch.transpose,
+    _aten.unsqueeze.default: torch.unsqueeze,
+    _aten.vdot.default: torch.vdot,
     _aten.view.default: Tensor.view,
+    # Of the writers above, where a result is too large to be kept.
+    **{
+        kernel: writer
+        for kernel, (writer, where) in _WRITERS.items()
+        if where == "out=" and vars(torch).get(writer.__name__) is writer
+    },
 }
 _FILLED = {_aten.ones_like.default: 1, _aten.zeros_like.default: 0}  # hang on no value
 _SAME_EVERY_TIME = {_aten.arange.default, _aten.arange.start}  # made of numbers alone
@@ -60,6 +102,7 @@ _LEFT_OUT_UNUSED = {
     *_FILLED,
     *_SAME_EVERY_TIME,
     _aten.empty.memory_format,
+    _aten.clone.default,
     _aten.convolution.default,
     _aten.convolution_backward.default,
     _aten.sum.default,
@@ -133,21 +176,15 @@ def compiled(
             writer, where = _WRITERS[line.kernel]
             known[f"into_{line.function}"] = writer
             left.append(f"into_{line.function}({line.arguments}, {where}{target})")
-        elif (function := _torchs_own(line.kernel)) is not None:
-            known[f"new_{line.function}"] = function
+        elif may_be_fixed and line.kernel is _aten.clone.default:
+            known |= {target: _empty(line), "copied": Tensor.copy_}
+            left.append(f"copied({target}, {line.read[0]})")
+        elif line.kernel in _CALLED_FASTER:
+            known[f"new_{line.function}"] = _CALLED_FASTER[line.kernel]
             left.append(f"{line.made}new_{line.function}({line.arguments})")
         else:
             left.append(str(line))
     return _function(left, known, count, results)
-
-
-def _torchs_own(kernel: OpOverload | None) -> Callable[..., object] | None:
-    """The function or method of torch that is this kernel and is called faster, if there is one."""
-    if kernel in _METHODS:
-        return _METHODS[kernel]
-    writer, where = _WRITERS.get(kernel, (None, "")) if kernel else (None, "")
-    name = getattr(writer, "__name__", "")
-    return writer if where == "out=" and getattr(torch, name, None) is writer else None
 
 
 def _used(lines: Sequence[Line], results: Sequence[str]) -> list[Line]:

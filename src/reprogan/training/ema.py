@@ -26,12 +26,14 @@ class WeightAverage:
         """Move the average towards the weights after a step on `batch` images, `images_seen` in all."""
         half_life = min(self.half_life, _WARM_UP * images_seen)
         torch._foreach_lerp_(self._averages, self._currents, 1 - 0.5 ** (batch / half_life))
-        for average, current in self._copied:
-            average.copy_(current)
+        if self._copied[0]:
+            torch._foreach_copy_(*self._copied)
 
 
-def _pairs(average: nn.Module, current: nn.Module) -> tuple[list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]]:
-    """The tensors to average, those they follow, and the pairs that are copied instead.
+def _pairs(
+    average: nn.Module, current: nn.Module
+) -> tuple[list[Tensor], list[Tensor], tuple[list[Tensor], list[Tensor]]]:
+    """The tensors to average, those they follow, and those that are copied instead, with what they are copies of.
 
     Copied are whole numbers and the singular vectors of spectral normalisation, which have length 1, as no mean has.
     """
@@ -39,4 +41,4 @@ def _pairs(average: nn.Module, current: nn.Module) -> tuple[list[Tensor], list[T
     tensors = list(zip(names, average.state_dict().values(), current.state_dict().values(), strict=True))
     blended = [(a, c) for name, a, c in tensors if a.is_floating_point() and not name.endswith(_VECTORS)]
     copied = [(a, c) for name, a, c in tensors if not a.is_floating_point() or name.endswith(_VECTORS)]
-    return [a for a, _ in blended], [c for _, c in blended], copied
+    return [a for a, _ in blended], [c for _, c in blended], ([a for a, _ in copied], [c for _, c in copied])

@@ -152,7 +152,9 @@ def _train_from_one_seed(
         randomness.permutation,
         variant.view.size,
         train_split.sources,
+        memory_format(compute),
     )
+    del train_split  # its images are laid out anew
     run = Run(
         averages=averages,
         totals=torch.zeros(len(system.losses), device=device),

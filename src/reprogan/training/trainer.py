@@ -1,5 +1,6 @@
 """The training loop: any system, budgets in images, exact resume. It knows no architecture and no tracking."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -176,7 +177,7 @@ def _restore(state: State, system: System, run: Run) -> None:
 
 def _refuse_diverged(name: str, means: Mapping[str, float], images_seen: int, kept: int) -> None:
     for loss, value in means.items():
-        if not torch.isfinite(torch.tensor(value)):
+        if not math.isfinite(value):
             raise _diverged(name, f"{loss} is {value}", images_seen, kept)
 
 
