@@ -88,25 +88,22 @@ class TrainingImages:
         self._epochs: dict[int, Tensor] = {}
         ahead = _AHEAD_IN_A_FILE if self.is_streamed else _AHEAD
         self._ahead = min(ahead // images[0].nbytes, len(labels))
-        self._gathered = 0  # the position of the first of:
-        self._labels = self.labels[:0]
-        self._pixels: list[Tensor] = []
+        self._gathered = self._part = 0  # the position of the first of these, and the images in each of them:
+        self._parts: list[tuple[Tensor, ...]] = []  # labels, images and, where there are any, sources
         self._reader = ThreadPoolExecutor(1, "reader") if self.is_streamed else None
         self._coming: tuple[tuple[int, int], Future[list[Tensor]]] | None = None
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` images from `position` on."""
-        start = position - self._gathered
-        if start < 0 or start + size > len(self._labels):
-            self._gather(position, max(size, self._ahead // size * size))
-            start = 0
-        images, *sources = [pixels[start : start + size] for pixels in self._pixels]
-        labels = self._labels[start : start + size]
+        place, between = divmod(position - self._gathered, size)
+        if between or size != self._part or not 0 <= place < len(self._parts):
+            self._gather(position, max(size, self._ahead // size * size), size)
+            place = 0
+        labels, images, *sources = self._parts[place]
         return Batch(enlarge(images, self._size), labels, sources[0] if sources else None)
 
-    def _gather(self, position: int, count: int) -> None:
+    def _gather(self, position: int, count: int, size: int) -> None:
         chosen = self._order(position, count)
-        self._labels = self.labels.index_select(0, chosen)
         if self._reader is None:
             gathered = [_chosen(pixels, chosen) for pixels in self._resident]
         else:
@@ -116,8 +113,9 @@ class TrainingImages:
             self.waited += time.perf_counter() - started
             following = position + count, count
             self._coming = following, self._reader.submit(self._read, self._order(*following))
-        self._pixels = [to_float(pixels.to(self._device)) for pixels in gathered]
-        self._gathered = position
+        whole = [self.labels.index_select(0, chosen), *(to_float(pixels.to(self._device)) for pixels in gathered)]
+        self._parts = list(zip(*(one.split(size) for one in whole), strict=True))
+        self._gathered, self._part = position, size
 
     def _read(self, chosen: Tensor) -> list[Tensor]:
         rows = chosen.cpu().numpy()
