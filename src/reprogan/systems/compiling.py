@@ -59,6 +59,7 @@ _CALLED_FASTER: dict[OpOverload, Callable[..., object]] = {
     # that have a kernel's name have its defaults: binary_cross_entropy_with_logits has not.
     _aten._softmax.default: torch._softmax,
     _aten._unsafe_view.default: Tensor.view,
+    _aten.add.out: torch.add,
     _aten.add_.Tensor: Tensor.add_,
     _aten.as_strided.default: torch.as_strided,
     _aten.clamp_min_.default: torch.clamp_min_,
@@ -78,6 +79,7 @@ _CALLED_FASTER: dict[OpOverload, Callable[..., object]] = {
     _aten.native_batch_norm.default: torch.native_batch_norm,
     _aten.native_group_norm.default: torch.native_group_norm,
     _aten.permute.default: torch.permute,
+    getattr(_aten.random_, "from"): Tensor.random_,
     _aten.sigmoid_.default: torch.sigmoid_,
     _aten.split_with_sizes.default: torch.split_with_sizes,
     _aten.sub_.Tensor: Tensor.sub_,
@@ -94,6 +96,7 @@ _CALLED_FASTER: dict[OpOverload, Callable[..., object]] = {
         if where == "out=" and vars(torch).get(writer.__name__) is writer
     },
 }
+_COPIES = {_aten.clone.default, _aten._to_copy.default}  # in another layout or type
 _FILLED = {_aten.ones_like.default: 1, _aten.zeros_like.default: 0}  # hang on no value
 _SAME_EVERY_TIME = {_aten.arange.default, _aten.arange.start}  # made of numbers alone
 _LEFT_OUT_UNUSED = {
@@ -101,8 +104,8 @@ _LEFT_OUT_UNUSED = {
     *_WRITERS,
     *_FILLED,
     *_SAME_EVERY_TIME,
+    *_COPIES,
     _aten.empty.memory_format,
-    _aten.clone.default,
     _aten.convolution.default,
     _aten.convolution_backward.default,
     _aten.sum.default,
@@ -176,7 +179,7 @@ def compiled(
             writer, where = _WRITERS[line.kernel]
             known[f"into_{line.function}"] = writer
             left.append(f"into_{line.function}({line.arguments}, {where}{target})")
-        elif may_be_fixed and line.kernel is _aten.clone.default:
+        elif may_be_fixed and line.kernel in _COPIES:
             known |= {target: _empty(line), "copied": Tensor.copy_}
             left.append(f"copied({target}, {line.read[0]})")
         elif line.kernel in _CALLED_FASTER:
