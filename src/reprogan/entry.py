@@ -21,6 +21,7 @@ _CANNOT_WRITE = {
     errno.EROFS: "the file system is read-only; expected one that can be written",
 }
 
+GARBAGE = 50_000  # new objects: torch loads 200,000 that all stay, among which looking for garbage takes 0.3 s
 SPIN_COUNT = "20000"  # about a millisecond; whoever runs several trainings at once sets GOMP_SPINCOUNT lower
 _AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
 
@@ -82,7 +83,7 @@ def run_stage(work: Callable[[Parameters, list[str]], None]) -> None:
     def start() -> None:
         os.chdir(checkout_root())
         stop_with_parent()
-        gc.set_threshold(50_000)  # torch loads 200,000 objects that all stay: looking for garbage there takes 0.3 s
+        gc.set_threshold(GARBAGE)
         params = load()
         pin_instruction_set(params.compute)
         work(params, sys.argv[1:])

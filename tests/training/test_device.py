@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reprogan.config import Compute
-from reprogan.training.device import autocast, kernels
+from reprogan.training.device import autocast, kernels, threads_of
 
 CPU = {"device": "cpu", "threads": 1, "isa": "avx2", "precision": "float32", "channels_last": True}
 
@@ -59,3 +59,10 @@ def test_where_the_processor_chooses_the_kernels_its_name_is_part_of_what_bytes_
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_kernels_of_a_gpu_are_those_of_its_model():
     assert torch.cuda.get_device_name() in kernels(Compute.model_validate(CPU | {"device": "cuda"}))
+
+
+def test_linear_layers_of_few_weights_train_on_one_thread():
+    two = Compute(**CPU | {"threads": 2})
+    small, wide, convolution = torch.nn.Linear(64, 64), torch.nn.Linear(128, 128), torch.nn.Conv2d(1, 1, 3)
+    assert threads_of([small, small], two) == 1
+    assert threads_of([small, wide], two) == threads_of([small, convolution], two) == 2

@@ -7,6 +7,7 @@ share of that time spent on getting batches. profile: {kind of work: its share o
 each image.
 """
 
+import gc
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from reprogan.config import Compute, Parameters, Variant, load
-from reprogan.entry import checkout_root, pin_instruction_set
+from reprogan.entry import GARBAGE, checkout_root, pin_instruction_set
 
 _WARM_UP_BATCHES = 20
 
@@ -57,6 +58,8 @@ def main() -> None:
     pin_instruction_set(compute)
     if side == "plain":
         os.environ.pop("GOMP_SPINCOUNT", None)  # a plain loop runs with the defaults of its libraries
+    else:
+        gc.set_threshold(GARBAGE)  # as in a stage
     from reprogan.bench.setup import at_its_last_size, operations
 
     variant = at_its_last_size(params.variant(name))

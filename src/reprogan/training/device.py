@@ -2,14 +2,18 @@
 
 import os
 import platform
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from reprogan.config import PARAMS_FILE, Compute
 from reprogan.errors import UserError
 from reprogan.memory import keep_freed_memory
+
+_FEW_WEIGHTS = 1 << 14
 
 
 def set_up_device(compute: Compute) -> torch.device:
@@ -34,6 +38,17 @@ def set_up_device(compute: Compute) -> torch.device:
     if compute.device == "cpu":
         keep_freed_memory()
     return torch.device(compute.device)
+
+
+def threads_of(networks: Iterable[nn.Module], compute: Compute) -> int:
+    """CPU threads that train `networks`: `compute.threads`, or one for linear layers of few weights.
+
+    Kernels that small are done before a second thread has heard of them: two are no faster, and half as slow again
+    where others share the machine.
+    """
+    weights = [weight for network in networks for weight in network.parameters()]
+    is_small = sum(weight.numel() for weight in weights) < _FEW_WEIGHTS and all(weight.dim() <= 2 for weight in weights)
+    return 1 if is_small else compute.threads
 
 
 def autocast(compute: Compute) -> AbstractContextManager[object]:

@@ -19,7 +19,7 @@ from reprogan.models.layers import lay_out
 from reprogan.systems import system as systems
 from reprogan.training import digests
 from reprogan.training.checkpoint import Checkpoints
-from reprogan.training.device import kernels, memory_format, set_up_device
+from reprogan.training.device import kernels, memory_format, set_up_device, threads_of
 from reprogan.training.ema import WeightAverage
 from reprogan.training.environment import environment, packages, resources_used
 from reprogan.training.fingerprint import fingerprint
@@ -120,6 +120,7 @@ def _train_from_one_seed(
             f"{where}view.classes is {list(variant.view.classes)}; a conditional model is asked for every class of its "
             "data; expected null"
         )
+    torch.set_num_threads(threads_of(networks.values(), compute))
     for network in networks.values():
         lay_out(network.to(device), memory_format(compute)).train()
         ranks.synchronise(network)
