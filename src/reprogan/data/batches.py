@@ -97,12 +97,13 @@ class TrainingImages:
         """The `size` images from `position` on."""
         place, between = divmod(position - self._gathered, size)
         if between or size != self._part or not 0 <= place < len(self._parts):
-            self._gather(position, max(size, self._ahead // size * size), size)
+            self._gather(position, size)
             place = 0
         labels, images, *sources = self._parts[place]
         return Batch(enlarge(images, self._size), labels, sources[0] if sources else None)
 
-    def _gather(self, position: int, count: int, size: int) -> None:
+    def _gather(self, position: int, size: int) -> None:
+        count = max(size, self._ahead // size * size)
         chosen = self._order(position, count)
         if self._reader is None:
             gathered = [_chosen(pixels, chosen) for pixels in self._resident]

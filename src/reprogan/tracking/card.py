@@ -109,7 +109,7 @@ def _training(made: Made, params: Parameters, tags: dict[str, str]) -> str:
     lines = [
         f"{made.description.images_seen:,} images seen, batches of {block.training.batch_size:,}, "
         f"seed {block.training.seed}.",
-        f"Computed on {compute.device} in {compute.precision}, {compute.threads} threads, instruction set "
+        f"Computed on {compute.device} in {compute.precision}, `compute.threads` {compute.threads}, instruction set "
         f"{compute.isa}.",
     ]
     known = {

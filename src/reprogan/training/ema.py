@@ -19,21 +19,19 @@ class WeightAverage:
     def __init__(self, network: nn.Module, half_life: int) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.half_life = half_life
-        self._averages, self._currents, self._copied = _pairs(self.network, network)
+        self._averages, self._currents, self._copies, self._originals = _pairs(self.network, network)
 
     @torch.no_grad()
     def update(self, images_seen: int, batch: int) -> None:
         """Move the average towards the weights after a step on `batch` images, `images_seen` in all."""
         half_life = min(self.half_life, _WARM_UP * images_seen)
         torch._foreach_lerp_(self._averages, self._currents, 1 - 0.5 ** (batch / half_life))
-        if self._copied[0]:
-            torch._foreach_copy_(*self._copied)
+        if self._copies:
+            torch._foreach_copy_(self._copies, self._originals)
 
 
-def _pairs(
-    average: nn.Module, current: nn.Module
-) -> tuple[list[Tensor], list[Tensor], tuple[list[Tensor], list[Tensor]]]:
-    """The tensors to average, those they follow, and those that are copied instead, with what they are copies of.
+def _pairs(average: nn.Module, current: nn.Module) -> tuple[list[Tensor], ...]:
+    """The tensors to average, those they follow, those that are copied instead, and those they are copies of.
 
     Copied are whole numbers and the singular vectors of spectral normalisation, which have length 1, as no mean has.
     """
@@ -41,4 +39,4 @@ def _pairs(
     tensors = list(zip(names, average.state_dict().values(), current.state_dict().values(), strict=True))
     blended = [(a, c) for name, a, c in tensors if a.is_floating_point() and not name.endswith(_VECTORS)]
     copied = [(a, c) for name, a, c in tensors if not a.is_floating_point() or name.endswith(_VECTORS)]
-    return [a for a, _ in blended], [c for _, c in blended], ([a for a, _ in copied], [c for _, c in copied])
+    return [a for a, _ in blended], [c for _, c in blended], [a for a, _ in copied], [c for _, c in copied]
