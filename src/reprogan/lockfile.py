@@ -5,6 +5,9 @@ time once some ninety stages stand in it. Here what was last written is kept, pa
 that only the stage that ran is turned into text. Three times a stage it parses params.yaml and searches all of it for
 each key of the stage, a tenth of a second in all: here it is parsed once, until the file changes, and a key looked up.
 What is written are the same characters at the same moments (tests/pipeline/test_lockfile.py).
+
+Nor does a process that was killed keep what it was working on from the next one until its parent has waited for it,
+which in a container without an init may be never.
 """
 
 import os
@@ -14,12 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dpath
 import dvc.cli
 import dvc.dependency.param
 import dvc.dvcfile
+import dvc.rwlock
+import psutil
 from dvc.dependency.param import read_param_file
 from dvc.utils.serialize import dumps_yaml, load_path, modify_yaml
 from dvc.utils.serialize._yaml import parse_yaml_for_update
@@ -162,9 +168,20 @@ def _modify(path: str, fs: Any = None) -> Any:
     return _files.setdefault(os.path.abspath(path), LockFile(Path(path))).modify()
 
 
+def _runs(pid: int) -> bool:
+    """Whether this process can still do something: one that is ending, or was not waited for, has no command line."""
+    try:
+        return bool(psutil.Process(pid).cmdline())
+    except psutil.AccessDenied:  # another account's, on macOS
+        return True
+    except psutil.NoSuchProcess:  # or a zombie
+        return False
+
+
 def main(arguments: list[str]) -> int:
     """Run `dvc` with these arguments; its exit status."""
     dvc.dvcfile.modify_yaml = _modify
+    dvc.rwlock.psutil = SimpleNamespace(pid_exists=_runs)  # all that it asks; for DVC a zombie exists
     with parameters_kept():
         return int(dvc.cli.main(arguments) or 0)
 

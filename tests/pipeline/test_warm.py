@@ -1,5 +1,6 @@
 """`reprogan repro`: stages in forks of one process that has loaded torch, and nothing else about them is different."""
 
+import json
 import os
 import signal
 import socket
@@ -74,6 +75,29 @@ def test_killed_it_leaves_nothing_running_and_goes_on(project, pipeline, wait_un
     assert "gan: going on from" in project.run(*COMMAND, "train@gan").stderr
     expected = {name: digest for name, digest in pipeline.digests.items() if name.startswith("models/gan/")}
     assert project.digests("models/gan") == expected
+
+
+def test_a_killed_process_that_nobody_waited_for_blocks_nothing_and_a_running_one_does(project):
+    """In a container without an init the first stays for ever; DVC alone asks only whether there is such a number."""
+    zombie, running = subprocess.Popen(["true"]), subprocess.Popen(["sleep", "600"])
+    try:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+
+        def held_by(pid: int) -> None:
+            holder = {"pid": pid, "cmd": "dvc repro check"}
+            lock = {"read": {}, "write": {str(project.root / "data/checked/parameters.json"): holder}}
+            (project.root / ".dvc/tmp/rwlock").write_text(json.dumps(lock))
+
+        held_by(running.pid)
+        said = project.run(*COMMAND, "-f", "-s", "check", status=255).stderr
+        assert f"is busy, it is being blocked by:\n  (PID {running.pid}): dvc repro check" in said
+        held_by(zombie.pid)
+        assert "is busy" in project.dvc("repro", "-f", "-s", "check", status=255).stderr
+        assert "had been killed" in project.run(*COMMAND, "-f", "-s", "check").stderr
+    finally:
+        running.kill()
+        running.wait()
+        zombie.wait()
 
 
 def test_the_fork_killed_by_the_kernel_is_a_stage_killed(project, wait_until):
