@@ -26,6 +26,9 @@ from filelock import FileLock
 from reprogan.blocks import read_yaml
 from reprogan.profile import apply_profile
 
+# Before torch is loaded, here and in what tests start: three workers share two cores, and a thread that spins while it
+# waits takes its core from another's work (a quarter of the time of all).
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 gc.set_threshold(200_000)  # what is imported here stays: looking for garbage among it takes long
 
 REPOSITORY = Path(__file__).parents[1]

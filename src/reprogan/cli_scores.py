@@ -96,10 +96,12 @@ def bench(
     if write and variants:
         raise UserError(f"bench: --write with {variants[0]}; expected whole topics, of which it keeps the figures")
     options = harness.Options(variants, images, rounds, (isa,) if isa else ("native", "avx2"))
-    measured = harness.measure(topics, params, options, " ".join(["reprogan bench", *sys.argv[2:]]))
-    write_atomically(Path(".reprogan/bench.json"), json.dumps(measured, indent=1))
-    if write:
-        harness.write_page(Path.cwd(), measured)
+    measured = {}
+    for name, found in harness.measure(topics, params, options, " ".join(["reprogan bench", *sys.argv[2:]])):
+        measured[name] = found  # kept at once: the next may fail after half an hour
+        write_atomically(Path(".reprogan/bench.json"), json.dumps(measured, indent=1))
+        if write:
+            harness.write_page(Path.cwd(), {name: found})
     click.echo(json.dumps(measured, indent=1) if json_ else harness.markdown(measured))
 
 

@@ -1,11 +1,14 @@
 """What `reprogan bench` makes of figures: topics, tables, exponents, and the page, which says what was measured."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from reprogan.bench import growth, harness, training
+from reprogan import cli_scores as cli
+from reprogan.bench import growth, harness, scores, training
 from reprogan.bench.measure import in_a_process, spread, table
 from reprogan.config import load
 from reprogan.errors import UserError
@@ -50,6 +53,32 @@ def test_a_table_and_a_range():
 def test_a_measurement_that_fails_says_why_in_one_line():
     with pytest.raises(UserError, match=r"^bench: reprogan.bench.nothing 1 failed: .*No module named.*$"):
         in_a_process("reprogan.bench.nothing", "1")
+
+
+def test_without_the_other_sides_nothing_is_measured(monkeypatch):
+    """`scoring` is the last topic: what it needs is looked for before the first."""
+    options = harness.Options((), None, 1, ("native",))
+    monkeypatch.setattr(scores, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"^bench: scoring: found no torchmetrics; .* run `make setup-test`$"):
+        next(harness.measure(("ceilings", "scoring"), PARAMS, options, "reprogan bench"))
+
+
+def test_what_was_measured_is_kept_though_the_next_topic_fails(tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    for name in ("dvc.yaml", "params.yaml", str(harness.FIGURES)):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    rows = [{"isa": "native", "product": 1e12, "convolution": 2e12, "copy": 3e10}]
+
+    def fails(*_: object) -> list[dict[str, object]]:
+        raise UserError("bench: no disk")
+
+    monkeypatch.setitem(harness.TOPICS, "ceilings", harness.TOPICS["ceilings"]._replace(rows=lambda *_: rows))
+    monkeypatch.setitem(harness.TOPICS, "data", harness.TOPICS["data"]._replace(rows=fails))
+    done = CliRunner().invoke(cli.bench, ["ceilings", "data", "--write"])
+    assert done.exit_code != 0
+    assert json.loads((tmp_path / ".reprogan/bench.json").read_text())["ceilings"]["rows"] == rows
+    assert json.loads((tmp_path / harness.FIGURES).read_text())["ceilings"]["rows"] == rows
 
 
 def test_the_page_is_that_of_the_figures_beside_it():

@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -63,11 +63,15 @@ def topics_of(what: Sequence[str], params: Parameters) -> tuple[tuple[str, ...],
     return topics, variants
 
 
-def measure(topics: Sequence[str], params: Parameters, options: Options, command: str) -> dict[str, Row]:
-    """{topic: its rows and what made them}. Raises UserError where something that is needed is not there."""
-    return {
-        name: {"made": _made(params, options, command), "rows": TOPICS[name].rows(params, options)} for name in topics
-    }
+def measure(topics: Sequence[str], params: Parameters, options: Options, command: str) -> Iterator[tuple[str, Row]]:
+    """Each topic once it is measured: its name, its rows and what made them.
+
+    Raises UserError where something that is needed is not there.
+    """
+    if "scoring" in topics:
+        scores.check()
+    for name in topics:
+        yield name, {"made": _made(params, options, command), "rows": TOPICS[name].rows(params, options)}
 
 
 def markdown(measured: dict[str, Row]) -> str:

@@ -13,12 +13,14 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from reprogan.bench.measure import Row, in_a_process, said, table
 from reprogan.config import Evaluation, Parameters, load
 from reprogan.entry import checkout_root, pin_instruction_set
+from reprogan.errors import UserError
 
 SIDES = ("ours", "torchmetrics", "torch-fidelity")
 _VARIANT, _REFERENCE = "dcgan", "digits"
@@ -34,6 +36,14 @@ def main() -> None:
     os.chdir(checkout_root())
     pin_instruction_set(load().compute)
     print(json.dumps(measured(arguments.side, arguments.count)))
+
+
+def check() -> None:
+    """Raise UserError if a library of another side is not installed."""
+    if missing := [library for library in ("torchmetrics", "torch_fidelity") if find_spec(library) is None]:
+        raise UserError(
+            f"bench: scoring: found no {missing[0]}; expected the other sides' libraries; run `make setup-test`"
+        )
 
 
 def rows(params: Parameters, rounds: int) -> list[Row]:
