@@ -89,19 +89,14 @@ def bench(
     WHAT: topics (ceilings, training, kernels, data, start, tracking, growth, scoring), or variants, whose training is
     timed. Without WHAT: everything, which takes hours.
     """
-    from reprogan.atomic import write_atomically
     from reprogan.bench import harness
 
     topics, variants = harness.topics_of(what, params)
     if write and variants:
         raise UserError(f"bench: --write with {variants[0]}; expected whole topics, of which it keeps the figures")
     options = harness.Options(variants, images, rounds, (isa,) if isa else ("native", "avx2"))
-    measured = {}
-    for name, found in harness.measure(topics, params, options, " ".join(["reprogan bench", *sys.argv[2:]])):
-        measured[name] = found  # kept at once: the next may fail after half an hour
-        write_atomically(Path(".reprogan/bench.json"), json.dumps(measured, indent=1))
-        if write:
-            harness.write_page(Path.cwd(), {name: found})
+    found = harness.measure(topics, params, options, " ".join(["reprogan bench", *sys.argv[2:]]))
+    measured = harness.kept(found, Path.cwd(), write)
     click.echo(json.dumps(measured, indent=1) if json_ else harness.markdown(measured))
 
 

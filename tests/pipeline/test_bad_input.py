@@ -13,18 +13,11 @@ def one_line(done) -> str:
     return lines[0].removeprefix("reprogan: ")
 
 
-@pytest.mark.parametrize(
-    "key, value, says",
-    [
-        ("variants.gan.architecture", "transformer", "params.yaml: variants.gan.architecture: found 'transformer'; "),
-        ("variants.dcgan.training.images", -1, "params.yaml: variants.dcgan.training.images: found -1; "),
-    ],
-)
-def test_a_wrong_parameter_stops_repro_before_any_work(project, pipeline, key, value, says):
-    project.change(**{key: value})
+def test_a_wrong_parameter_stops_repro_before_any_work(project, pipeline):
+    project.change(**{"variants.gan.architecture": "transformer"})
     done = project.dvc("repro", status=None)
     assert done.returncode != 0
-    assert one_line(done).startswith(says)
+    assert one_line(done).startswith("params.yaml: variants.gan.architecture: found 'transformer'; ")
     assert "failed to reproduce 'check'" in done.stderr and "exited with 2" in done.stderr
     assert "Running stage 'train" not in done.stdout
     after = project.digests()

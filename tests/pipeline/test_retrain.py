@@ -17,7 +17,7 @@ import pytest
 from reprogan.blocks import read_yaml
 
 pytestmark = pytest.mark.slow
-VARIANTS = ("digit_features", "gan", "dcgan", "vae", "ring_gan")
+VARIANTS = ("digit_features", "gan", "dcgan", "ring_gan")
 RETRAIN = {"metric": None, "count": 100, "checkpoint_minutes": 0.01}
 REPROGAN = (sys.executable, "-m", "reprogan.cli")
 
@@ -129,7 +129,7 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     a = machines.first
     told = retrain(a, "--push", "origin")
     assert told["trained"] == [] and told["ran"].keys() == {"check", "export", "report", "publish"}
-    assert told["decisions"].keys() == {"gan", "dcgan", "vae", "ring_gan"}  # nobody has decided about them yet
+    assert told["decisions"].keys() == {"gan", "dcgan", "ring_gan"}  # nobody has decided about them yet
     assert told["title"] == "Retrain: no model changed"
 
     # Another machine changes a parameter: one variant is trained, everything else is fetched.
@@ -155,16 +155,16 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     assert "No stage ran." in (a.root / "retrain.md").read_text()
     assert a.digests("models/gan") == b.digests("models/gan") and outputs(a) == outputs(b)
 
-    # Three changes, by the scripts of the workflow: one job plans, three train at once, one of them is killed.
+    # Changes of two, by the scripts of the workflow: one job plans, two train at once, one of them is killed.
     a.change(
         **{
             "variants.ring_gan.training.images": 20480,
-            "variants.vae.training.seeds": [2],
+            "variants.ring_gan.training.seeds": [2],
             "variants.dcgan.training.seeds": [3],
             "variants.dcgan.training.images": 6400,
         }
     )
-    a.git("commit", "-qam", "three changes")
+    a.git("commit", "-qam", "two changed")
     a.git("push", "-q", "origin", "HEAD")
     event = {"github__event_name": "push", "vars__DVC_REMOTE_URL": str(machines.folder / "store")}
 
@@ -176,8 +176,8 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     planner, workflow = job("plan")
     workflow.run(planner, "plan")
     plan = dict(line.split("=") for line in workflow.said(planner, "OUTPUT").splitlines())
-    assert json.loads(plan["shared"]) == [] and sorted(json.loads(plan["apart"])) == ["dcgan", "ring_gan", "vae"]
-    assert "train@vae: variants.vae.training.seeds [1] → [2]" in workflow.said(planner, "STEP_SUMMARY")
+    assert json.loads(plan["shared"]) == [] and sorted(json.loads(plan["apart"])) == ["dcgan", "ring_gan"]
+    assert "variants.ring_gan.training.seeds [1] → [2]" in workflow.said(planner, "STEP_SUMMARY")
 
     jobs = {name: job("train", name) for name in json.loads(plan["apart"])}
     running = {name: workflow.begin(clone, "train") for name, (clone, workflow) in jobs.items()}
@@ -187,7 +187,7 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     jobs["dcgan"][0].stop_all()
     for name, process in running.items():
         assert process.wait(300) == 0, jobs[name][1].log(jobs[name][0])
-    assert not [*stored.glob("vae/*/*.ckpt")]  # done with
+    assert not [*stored.glob("ring_gan/*/*.ckpt")]  # done with
 
     again, workflow = job("train again", "dcgan")
     said = workflow.run(again, "train")
@@ -198,7 +198,7 @@ def test_machines_that_share_a_retrain(machines: Machines, wait_until: Any) -> N
     # One gathers: nothing is trained there, and all is as where one machine did it all.
     gathering, workflow = job("gather")
     said = workflow.run(gathering, "gather")
-    assert "stages/train.py" not in said and said.count("is cached - skipping run") >= 9
+    assert "stages/train.py" not in said and said.count("is cached - skipping run") >= 6
     summary = workflow.said(gathering, "STEP_SUMMARY")
     assert "# Retrain: dcgan (" in summary and "dcgan before: in the artifact `retrain`" in summary
     assert not (machines.folder / "gh.log").exists()  # no pull request, no comment

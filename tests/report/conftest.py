@@ -19,6 +19,7 @@ from reprogan.config import Parameters, Report, Variant, load
 from reprogan.export.export import export
 from reprogan.models import architecture, trained
 from reprogan.report.libraries import lacking
+from reprogan.report.page import write_report
 
 ROOT = Path(__file__).parents[2]
 DRAWING = ("dcgan_conditional", "sagan")
@@ -89,7 +90,7 @@ def classifier_scores(accuracy: float, **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def params() -> Parameters:
     """The project's own variants gan, dcgan and digit_features, and one that was never trained: cnn_classifier.
 
@@ -116,6 +117,19 @@ def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bundled(params: Parameters, root: Path, drawing: Path, require: Callable[[str, str, object], None]) -> Parameters:
     """The same with libraries, and with `drawing` in `root`."""
+    return bundle(params, root, drawing, require)
+
+
+@pytest.fixture(scope="session")
+def page(params: Parameters, drawing: Path, require: Callable[[str, str, object], None], tmp_path_factory: Any) -> Path:
+    """The page of `bundled`, written once for those that only look at it."""
+    folder: Path = tmp_path_factory.mktemp("page")
+    write_root(folder)
+    return write_report(bundle(params, folder, drawing, require), folder)
+
+
+def bundle(params: Parameters, root: Path, drawing: Path, require: Callable[[str, str, object], None]) -> Parameters:
+    """Add libraries and `drawing` to what is in `root`; the parameters of both."""
     (root / "web").mkdir()
     shutil.copy(ROOT / "web/package-lock.json", root / "web")
     require("npm", "npm's registry did not answer `make setup`: run it again", not lacking(root))
@@ -155,13 +169,18 @@ def save_untrained(folder: Path, name: str, variant: Variant) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
+    """Outputs of two GANs and a classifier, for one test to do with as it likes."""
+    write_root(tmp_path)
+    return tmp_path
+
+
+def write_root(root: Path) -> None:
     gan_columns = ["generator_loss", "discriminator_loss", "real_probability", "fake_probability"]
     generator = {"0.weight": [100, 256], "1.weight": [256], "1.running_mean": [256], "1.num_batches_tracked": []}
     for name, distance in (("gan", 243.7), ("dcgan", 61.08)):
-        write_model(tmp_path, name, "gan", {"generator": generator, "discriminator": {"0.weight": [7, 9]}}, gan_columns)
-        write_pictures(tmp_path, name, progress=True)
-        write_json(tmp_path / "scores" / name / "scores.json", generator_scores(distance))
-    write_model(tmp_path, "digit_features", "classifier", {"classifier": {"w": [1000]}}, ["loss", "accuracy"])
-    write_pictures(tmp_path, "digit_features", progress=False)
-    write_json(tmp_path / "scores/digit_features/scores.json", classifier_scores(0.9934))
-    return tmp_path
+        write_model(root, name, "gan", {"generator": generator, "discriminator": {"0.weight": [7, 9]}}, gan_columns)
+        write_pictures(root, name, progress=True)
+        write_json(root / "scores" / name / "scores.json", generator_scores(distance))
+    write_model(root, "digit_features", "classifier", {"classifier": {"w": [1000]}}, ["loss", "accuracy"])
+    write_pictures(root, "digit_features", progress=False)
+    write_json(root / "scores/digit_features/scores.json", classifier_scores(0.9934))

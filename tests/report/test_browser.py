@@ -32,11 +32,6 @@ def run(browser: Any, script: str, *arguments: Any) -> Any:
     return browser.execute_script(script, *arguments)
 
 
-@pytest.fixture
-def page(bundled: Parameters, root: Path) -> Path:
-    return write_report(bundled, root)
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (400, "dark"), (1400, "light"), (1400, "dark")])
 def test_fits_and_says_nothing(browser: Any, page: Path, width: int, scheme: str, wait_until: Any) -> None:
     show(browser, page, width, scheme)

@@ -1,8 +1,8 @@
-"""What the machine can do at best: `python -m reprogan.bench.ceilings ISA`, measured as the training is.
+"""What the machine can do at best: `python -m reprogan.bench.ceilings ISA TRIES`, measured as the training is.
 
 A matrix product and a convolution that are large enough for the library to be at its best, at the precision and with
 the threads of `compute`, and a copy of memory. Each is the fastest of a few shapes, and of each shape the median of
-several tries.
+TRIES.
 """
 
 import json
@@ -19,7 +19,7 @@ from reprogan.config import Compute, Parameters, load
 from reprogan.entry import checkout_root, pin_instruction_set
 
 _SECONDS = 0.12  # a try
-_TRIES = 5
+TRIES = 5
 _PRODUCTS = (1024, 1536, 2048)  # rows, columns and length
 _CONVOLUTIONS = ((8, 64, 64), (16, 128, 32), (32, 256, 16))  # images, channels, pixels a side; kernels of 3×3
 _COPIED = 1 << 28  # bytes: more than any cache holds
@@ -27,7 +27,7 @@ _COPIED = 1 << 28  # bytes: more than any cache holds
 
 def rows(params: Parameters, isas: tuple[str, ...]) -> list[Row]:
     """A row an instruction set."""
-    return [{"isa": isa, **in_a_process("reprogan.bench.ceilings", isa)} for isa in isas]
+    return [{"isa": isa, **in_a_process("reprogan.bench.ceilings", isa, str(TRIES))} for isa in isas]
 
 
 def markdown(found: list[Row]) -> str:
@@ -45,10 +45,10 @@ def main() -> None:
     os.chdir(checkout_root())
     compute = load().compute.model_copy(update={"isa": sys.argv[1]})
     pin_instruction_set(compute)
-    print(json.dumps(_measured(compute)))
+    print(json.dumps(_measured(compute, int(sys.argv[2]))))
 
 
-def _measured(compute: Compute) -> dict[str, float]:
+def _measured(compute: Compute, tries: int) -> dict[str, float]:
     import torch
 
     from reprogan.models.product import product
@@ -71,7 +71,7 @@ def _measured(compute: Compute) -> dict[str, float]:
 
         once(2)
         count = max(1, round(_SECONDS / once(1)))
-        return each / statistics.median(once(count) for _ in range(_TRIES))
+        return each / statistics.median(once(count) for _ in range(tries))
 
     with torch.no_grad():
         products = []

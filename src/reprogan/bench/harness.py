@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -72,6 +72,20 @@ def measure(topics: Sequence[str], params: Parameters, options: Options, command
         scores.check()
     for name in topics:
         yield name, {"made": _made(params, options, command), "rows": TOPICS[name].rows(params, options)}
+
+
+def kept(found: Iterable[tuple[str, Row]], root: Path, write: bool) -> dict[str, Row]:
+    """{topic: what was measured}, each kept in `root` at once, for the next may fail after half an hour.
+
+    All of them in .reprogan/bench.json and, to `write`, on the page.
+    """
+    measured: dict[str, Row] = {}
+    for name, of_topic in found:
+        measured[name] = of_topic
+        write_atomically(root / ".reprogan/bench.json", json.dumps(measured, indent=1))
+        if write:
+            write_page(root, {name: of_topic})
+    return measured
 
 
 def markdown(measured: dict[str, Row]) -> str:

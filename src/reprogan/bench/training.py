@@ -3,6 +3,7 @@
 import statistics
 from pathlib import Path
 
+from reprogan.bench.ceilings import TRIES
 from reprogan.bench.measure import Row, in_a_process, said, spread, table
 from reprogan.config import Parameters
 from reprogan.errors import UserError
@@ -56,7 +57,7 @@ def _row(params: Parameters, name: str, isa: str, images: int | None, rounds: in
     for _ in range(rounds):
         ours.append(in_a_process(_SIDE, "ours", name, isa, str(count)))
         plain.append(in_a_process(_SIDE, "plain", name, isa, str(of_plain)))
-    ceilings = in_a_process("reprogan.bench.ceilings", isa)
+    ceilings = in_a_process("reprogan.bench.ceilings", isa, str(min(rounds, TRIES)))
     profile = in_a_process(_SIDE, "profile", name, isa, str(min(count, batch * _PROFILED)))
     profile.pop("peak_mib")
     ratios = [mine["images_per_second"] / theirs["images_per_second"] for mine, theirs in zip(ours, plain, strict=True)]
