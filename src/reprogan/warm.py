@@ -108,13 +108,19 @@ def repro(arguments: list[str], jobs: int = 1) -> Stage | int:
         dvc = subprocess.Popen(command, env=os.environ | {STAGES: place})
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # DVC has it, too, and ends
         signal.signal(signal.SIGTERM, lambda *_: dvc.terminate())
-        # While DVC looks at what is to be done; a stage that asks before waits.
-        import h5py  # noqa: F401
-        import PIL.Image  # noqa: F401
-        import safetensors.torch  # noqa: F401
-        import torch  # noqa: F401
-
         return _serve(listener, dvc)
+
+
+def _load() -> None:
+    """What stages have in common and takes long to load.
+
+    Once the first of them asks: often nothing is to be done, and beside DVC, which looks, it slows that down by as much
+    as is saved where two cores share their units.
+    """
+    import h5py  # noqa: F401
+    import PIL.Image  # noqa: F401
+    import safetensors.torch  # noqa: F401
+    import torch  # noqa: F401
 
 
 @contextmanager
@@ -152,6 +158,7 @@ def _serve(listener: socket.socket, dvc: "subprocess.Popen[bytes]") -> Stage | i
                     except (OSError, ValueError, struct.error):  # who asked was killed while it did
                         waiting.close()
                         continue
+                    _load()
                     pid = os.fork()
                     if pid == 0:
                         _take(streams)
