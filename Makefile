@@ -34,7 +34,8 @@ test: setup-test
 	ruff check .
 	ruff format --check .
 	mypy --num-workers 2
-	python -m pytest -n 3 --maxschedchunk 1 --durations 12 # servers and kills wait: three keep two cores busy
+	@# Servers and kills wait: three keep two cores busy. What the tests of a file share is made once, for they stay together.
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 40
 
 retrain: setup
 	reprogan doctor --fall-back-offline
