@@ -207,6 +207,7 @@ class Project:
     def environment(self) -> dict[str, str]:
         """What its commands see: this Python as `python`, the copy's code, no store or mirror of the machine's."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("REPROGAN_", "MLFLOW_", "DVC_"))}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # the copy's code is compiled once, not by each process
         return kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": f"{self.root.parent / 'spy'}{os.pathsep}{self.root / 'src'}",

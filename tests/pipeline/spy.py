@@ -21,7 +21,7 @@ def _note() -> None:
         of_the_command = ("__main__", "__mp_main__")  # in a fork
         modules = [module for name, module in list(sys.modules.items()) if name not in of_the_command]
         loaded = {getattr(module, "__file__", None) or "" for module in modules} | {os.path.abspath(sys.argv[0])}
-        read = {path for path in opened if not path.endswith((".py", ".pyc"))}  # code is what was imported
+        read = {path for path in opened if not path.endswith(".py") and "__pycache__" not in path}  # that: see modules
         read.update(path.removeprefix(root) for path in loaded if path.startswith(root))
         stage = "@".join([os.path.basename(sys.argv[0]).removesuffix(".py"), *sys.argv[1:2]])
         os.makedirs(_FOLDER, exist_ok=True)
