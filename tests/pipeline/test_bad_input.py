@@ -20,6 +20,9 @@ def test_a_wrong_parameter_stops_repro_before_any_work(project, pipeline):
     assert one_line(done).startswith("params.yaml: variants.gan.architecture: found 'transformer'; ")
     assert "failed to reproduce 'check'" in done.stderr and "exited with 2" in done.stderr
     assert "Running stage 'train" not in done.stdout
+    project.change(**{"variants.gan.architecture": "fully_connected", "variants.dcgan.training.images": -1})
+    line = one_line(project.stage("check", status=2))
+    assert line.startswith("params.yaml: variants.dcgan.training.images: found -1; ")
     after = project.digests()
     assert {name: pipeline.digests[name] for name in after} == after
     assert set(pipeline.digests) - set(after) <= {"data/checked"}

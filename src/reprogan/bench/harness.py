@@ -33,6 +33,8 @@ class Topic(NamedTuple):
 
     rows: Callable[[Parameters, Options], list[Row]]
     markdown: Callable[[list[Row]], str]
+    check: Callable[[Parameters, Options], None] = lambda params, options: None
+    """Raises UserError where something that it needs is not there."""
 
 
 TOPICS = {
@@ -40,13 +42,18 @@ TOPICS = {
     "training": Topic(
         lambda params, options: training.rows(params, options.variants, options.images, options.rounds, options.isas),
         training.markdown,
+        lambda params, options: training.check(params, options.variants),
     ),
     "kernels": Topic(lambda params, options: kernels.rows(options.isas), kernels.markdown),
     "data": Topic(lambda params, options: data.rows(params), data.markdown),
     "start": Topic(lambda params, options: start.rows(params, options.rounds), start.markdown),
     "tracking": Topic(lambda params, options: tracking.rows(params, options.rounds), tracking.markdown),
     "growth": Topic(lambda params, options: growth.rows(params), growth.markdown),
-    "scoring": Topic(lambda params, options: scores.rows(params, options.rounds), scores.markdown),
+    "scoring": Topic(
+        lambda params, options: scores.rows(params, options.rounds),
+        scores.markdown,
+        lambda params, options: scores.check(),
+    ),
 }
 
 
@@ -66,10 +73,10 @@ def topics_of(what: Sequence[str], params: Parameters) -> tuple[tuple[str, ...],
 def measure(topics: Sequence[str], params: Parameters, options: Options, command: str) -> Iterator[tuple[str, Row]]:
     """Each topic once it is measured: its name, its rows and what made them.
 
-    Raises UserError where something that is needed is not there.
+    Raises UserError, before the first, where something that one of them needs is not there.
     """
-    if "scoring" in topics:
-        scores.check()
+    for name in topics:
+        TOPICS[name].check(params, options)
     for name in topics:
         yield name, {"made": _made(params, options, command), "rows": TOPICS[name].rows(params, options)}
 

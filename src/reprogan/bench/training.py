@@ -16,16 +16,17 @@ _PROFILED = 100  # batches
 _KIND_SHOWN = 0.1  # share of the time from which on a kind of work is named
 
 
-def rows(
-    params: Parameters, variants: tuple[str, ...], images: int | None, rounds: int, isas: tuple[str, ...]
-) -> list[Row]:
-    """A row for every variant (or those named) at each of `isas`: ours and plain in turn, `rounds` times.
-
-    Raises UserError if the data is not prepared yet.
-    """
+def check(params: Parameters, variants: tuple[str, ...]) -> None:
+    """Raise UserError if the data of a variant (of those named, if any are) is not prepared yet."""
     for data in sorted({params.variant(name).data for name in variants or params.variants}):
         if not Path(f"data/processed/{data}.h5").is_file():
             raise UserError(f"data/processed/{data}.h5: not there; run `dvc repro prepare_{data}` first")
+
+
+def rows(
+    params: Parameters, variants: tuple[str, ...], images: int | None, rounds: int, isas: tuple[str, ...]
+) -> list[Row]:
+    """A row for every variant (or those named) at each of `isas`: ours and plain in turn, `rounds` times."""
     found = []
     for isa in isas:
         for name in variants or tuple(params.variants):
